@@ -109,7 +109,7 @@
 //! | [`expect`] | what is taken out of an answer, and what is awaited of it |
 //! | `threshold` | what a run has to keep: its grammar, and how it came out |
 //! | [`outcome`] | what a run produced; the observer |
-//! | [`report`] | the JSON report, the summary, the live line |
+//! | [`report`] | the JSON report, the summary, the live panel |
 //! | `sink` | figures for other programs while a run goes on |
 //! | `json_schema` | sample arguments from a tool's schema, and whether arguments satisfy it |
 //! | `init` | a starter config of what a server offers |

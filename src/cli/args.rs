@@ -20,13 +20,13 @@ use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
 use crate::outcome::LoadUnit;
 use crate::protocol::{Arguments, ProtocolChoice, Topic};
-use crate::report::FormatChoice;
+use crate::report::{FormatChoice, LiveChoice, OperationOrder};
 use crate::scenario::{
     Header, HistogramMode, NetworkFlags, OAuthWish, Overrides, TlsFlags, parse_stages,
 };
 use crate::servers::demo::{AnswerForm, Capacity, DemoLatency, Eras, FaultShares};
 use crate::sink::SinkWish;
-use crate::terminal::ColorChoice;
+use crate::terminal::{ColorChoice, Terminal};
 use crate::units::{parse_duration, parse_rate};
 
 /// Declares a command: its name as a type, then its flags in the order of the
@@ -282,6 +282,10 @@ macro_rules! command {
             /// nothing on stderr but errors; with --report - the JSON report alone
             #[argh(switch)]
             pub(super) quiet: bool,
+            /// how the load is shown on stderr while it goes on: panel, the default, where
+            /// the terminal has 60 columns and 15 rows, else a line; line; or off
+            #[argh(option, arg_name = "how", default = "LiveChoice::default()")]
+            pub(super) live: LiveChoice,
         ] $($rest)*);
     };
 
@@ -325,13 +329,20 @@ macro_rules! command {
             /// same as --color never, whatever --color says
             #[argh(switch)]
             pub(super) no_color: bool,
+            /// draw bars and charts in ASCII, as where the locale is not UTF-8
+            #[argh(switch)]
+            pub(super) ascii: bool,
         }
 
         impl $name {
-            fn color(&self) -> ColorChoice {
-                match self.no_color {
-                    true => ColorChoice::Never,
-                    false => self.color,
+            fn terminal(&self, terminal: &Terminal) -> Terminal {
+                let terminal = match self.no_color {
+                    true => terminal.colored(ColorChoice::Never),
+                    false => terminal.colored(self.color),
+                };
+                match self.ascii {
+                    true => terminal.in_ascii(),
+                    false => terminal,
                 }
             }
         }
@@ -478,19 +489,20 @@ pub(super) enum CommandArgs {
 }
 
 impl CommandArgs {
-    pub(super) fn color(&self) -> ColorChoice {
+    /// The terminal as the flags want it.
+    pub(super) fn terminal(&self, terminal: &Terminal) -> Terminal {
         match self {
-            Self::Run(args) => args.color(),
-            Self::Find(args) => args.color(),
-            Self::Init(args) => args.color(),
-            Self::Login(args) => args.color(),
-            Self::Check(args) => args.color(),
-            Self::Try(args) => args.color(),
-            Self::Calibrate(args) => args.color(),
-            Self::Report(args) => args.color(),
-            Self::Compare(args) => args.color(),
-            Self::Demo(args) => args.color(),
-            Self::Schema(args) => args.color(),
+            Self::Run(args) => args.terminal(terminal),
+            Self::Find(args) => args.terminal(terminal),
+            Self::Init(args) => args.terminal(terminal),
+            Self::Login(args) => args.terminal(terminal),
+            Self::Check(args) => args.terminal(terminal),
+            Self::Try(args) => args.terminal(terminal),
+            Self::Calibrate(args) => args.terminal(terminal),
+            Self::Report(args) => args.terminal(terminal),
+            Self::Compare(args) => args.terminal(terminal),
+            Self::Demo(args) => args.terminal(terminal),
+            Self::Schema(args) => args.terminal(terminal),
         }
     }
 }
@@ -580,6 +592,10 @@ command! {
         /// OTEL_EXPORTER_OTLP_HEADERS; may be given several times
         #[argh(option, long = "out", arg_name = "form=place")]
         pub(super) outs: Vec<SinkWish>,
+        /// by what the summary sorts operations: time, which is the default, p99, rate,
+        /// errors or name
+        #[argh(option, arg_name = "what", default = "OperationOrder::default()")]
+        pub(super) sort: OperationOrder,
     }
     limits
     {
@@ -850,6 +866,10 @@ command! {
         /// where to write; - is stdout, and so it is unless given
         #[argh(option, short = 'o', arg_name = "file")]
         pub(super) output: Option<String>,
+        /// by what the summary of a run sorts operations: time, which is the default, p99,
+        /// rate, errors or name
+        #[argh(option, arg_name = "what", default = "OperationOrder::default()")]
+        pub(super) sort: OperationOrder,
         /// merge reports of other plans, targets or times too
         #[argh(switch)]
         pub(super) force: bool,

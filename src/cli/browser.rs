@@ -11,6 +11,7 @@ use crate::auth::oauth::{self, LoggedIn};
 use crate::error::{ErrorKind, UserError};
 use crate::http::split_hint;
 use crate::network::Network;
+use crate::report::LiveChoice;
 use crate::scenario::OAuthWish;
 use crate::terminal::Terminal;
 
@@ -52,7 +53,7 @@ pub(super) fn log_in(
             open_browser(address);
         }
     };
-    let (login, _) = under_signals(false, terminal, |_, interrupts| {
+    let (login, _) = under_signals(LiveChoice::Line, terminal, |_, interrupts| {
         loop {
             match told.recv_timeout(LOOK_EVERY) {
                 Ok(LoginNews::Address(address)) => ask(&address),

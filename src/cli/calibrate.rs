@@ -24,13 +24,14 @@ pub(super) fn calibrate(
         has_no_github: true,
         ..OutputWish::default()
     };
+    let live = args.live.or_quiet(args.quiet);
     let mut outputs = wish.open(ReportKind::Calibration, &mut Vec::new())?;
     let options = CalibrationOptions {
         vus: args.vus.unwrap_or(CALIBRATION_VUS.to_vec()),
         step: args.seconds.unwrap_or(CALIBRATION_STEP),
     };
     raise_file_limit(crate::calibrate::connections_max(&options));
-    let (outcome, _) = under_signals(args.quiet, terminal, |live, interrupts| {
+    let (outcome, _) = under_signals(live, terminal, |live, interrupts| {
         crate::calibrate::run(options, live, interrupts)
     })?;
     let report = build_calibration(&outcome, &build_info(words, terminal));

@@ -15,10 +15,10 @@ use crate::decide::compare::compare_populations;
 use crate::error::{UserError, shortened};
 use crate::files::{WRITTEN_BYTES_MAX, read_text};
 use crate::report::compare::{sample, whole};
-use crate::report::{BuildInfo, LiveLine, LiveStyle, Report};
+use crate::report::{BuildInfo, LiveChoice, LiveLine, LiveStyle, Report};
 use crate::scenario::{self, Overrides, Plan, Source};
 use crate::servers::demo::{DemoOptions, DemoServer};
-use crate::terminal::{Stream, Terminal};
+use crate::terminal::{Canvas, Stream, Terminal};
 
 /// The plan of a load, from the config that `config` names and from flags; with the
 /// demo server, where it is wanted. The server is started before anything is pinned:
@@ -86,13 +86,14 @@ fn start_demo() -> Result<DemoServer, UserError> {
 
 /// Does something that signals interrupt, and that a live line tells of.
 pub(super) fn under_signals<T>(
-    is_quiet: bool,
+    live: LiveChoice,
     terminal: &Terminal,
     run: impl FnOnce(&mut LiveLine<Stream>, &Interrupts) -> Result<T, UserError>,
 ) -> Result<(T, Interrupts), UserError> {
     let (interrupter, interrupts) = Interrupts::new();
-    let _listener = Listener::start(interrupter);
-    let mut live = LiveLine::new(terminal.stderr(), live_style(is_quiet, terminal));
+    let canvas = Canvas::default();
+    let _listener = Listener::start(interrupter, canvas.clone());
+    let mut live = LiveLine::new(terminal.stderr(), live_style(live, terminal)).on(canvas);
     let done = run(&mut live, &interrupts)?;
     Ok((done, interrupts))
 }
@@ -169,13 +170,14 @@ pub(super) fn current_folder() -> Result<PathBuf, UserError> {
     })
 }
 
-pub(super) fn live_style(quiet: bool, terminal: &Terminal) -> LiveStyle {
-    if quiet {
-        LiveStyle::Quiet
-    } else if terminal.stderr_is_redrawable() {
-        let terminal = terminal.clone();
-        LiveStyle::Redrawn(Rc::new(move || terminal.redrawn_layout()))
-    } else {
-        LiveStyle::Lines
+pub(super) fn live_style(live: LiveChoice, terminal: &Terminal) -> LiveStyle {
+    let drawn = terminal.clone();
+    let layout = Rc::new(move || drawn.redrawn_layout());
+    match (live, terminal.stderr_is_redrawable()) {
+        (LiveChoice::Quiet, _) => LiveStyle::Quiet,
+        (LiveChoice::Off, _) => LiveStyle::Notices,
+        (LiveChoice::Panel, true) => LiveStyle::Panel(layout),
+        (LiveChoice::Line, true) => LiveStyle::Redrawn(layout),
+        (LiveChoice::Panel | LiveChoice::Line, false) => LiveStyle::Lines,
     }
 }

@@ -8,7 +8,7 @@ use super::signals::Listener;
 use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::error::UserError;
 use crate::servers::demo::{Capacity, DemoOptions, DemoServer};
-use crate::terminal::{Line, Role, Terminal};
+use crate::terminal::{Canvas, Line, Role, Terminal};
 
 /// Connections that the server makes room for, if the system allows it.
 const CONNECTIONS: u64 = 20_000;
@@ -55,7 +55,7 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
             .hint("leave `--port` out to take a free one")
     })?;
     let (interrupter, interrupts) = Interrupts::new();
-    let listener = Listener::start(interrupter);
+    let listener = Listener::start(interrupter, Canvas::default());
     let line = Line::of(Role::Plain, "serving ").add(Role::Accent, server.url());
     terminal
         .print(&[line])

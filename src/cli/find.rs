@@ -23,6 +23,7 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     }
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
+    let live = args.live.or_quiet(is_quiet);
     let wish = args.oauth_wish()?;
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
     if !demo {
@@ -43,7 +44,7 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     let outputs = output_wish.open(ReportKind::Find, &mut plan.notices)?;
     let plan_json = scenario::to_json(&plan);
     let is_strict = plan.strict;
-    let (outcome, interrupts) = under_signals(is_quiet, terminal, |live, interrupts| {
+    let (outcome, interrupts) = under_signals(live, terminal, |live, interrupts| {
         coordinator::find(plan, options, live, interrupts)
     })?;
     let report = build_find(plan_json, &outcome, &build_info(words, terminal));

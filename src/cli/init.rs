@@ -15,8 +15,8 @@ use crate::coordinator::first_token;
 use crate::error::UserError;
 use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
-use crate::report::LiveLine;
 use crate::report::place::{Place, place_error};
+use crate::report::{LiveChoice, LiveLine};
 use crate::scenario::{CONFIG_PATH, Overrides, Plan, config_schema, defaults};
 use crate::terminal::{Line, Role, Terminal};
 use crate::units::plural;
@@ -63,7 +63,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     target.write(&text, may_overwrite, terminal)?;
     let schema = target.write_schema(may_overwrite)?;
     if let Some(left_out) = left_out {
-        let mut live = LiveLine::new(terminal.stderr(), live_style(false, terminal));
+        let mut live = LiveLine::new(terminal.stderr(), live_style(LiveChoice::Line, terminal));
         live.notice(&left_out);
     }
     if let Output::File(path) = &target {
@@ -103,7 +103,7 @@ fn unread(offer: &Offer) -> UserError {
 
 fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
     terminal.hide_all(&plan.redactor());
-    let (token, _) = under_signals(false, terminal, |live, interrupts| {
+    let (token, _) = under_signals(LiveChoice::Line, terminal, |live, interrupts| {
         first_token(&plan, live, interrupts)
     })?;
     let headers = plan.target.headers.into_iter();
@@ -117,7 +117,7 @@ fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
         respect_retry_after: plan.target.respect_retry_after,
         network: plan.network,
     };
-    let (offer, _) = under_signals(false, terminal, |live, interrupts| {
+    let (offer, _) = under_signals(LiveChoice::Line, terminal, |live, interrupts| {
         let live = RefCell::new(live);
         let began = clock::now();
         let offer = init::discover(&options, &|reading| {

@@ -122,7 +122,7 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
     let Some(command) = load_test.command else {
         return say(Instead::Help, terminal);
     };
-    let terminal = &terminal.colored(command.color());
+    let terminal = &command.terminal(terminal);
     let result = match command {
         CommandArgs::Run(args) => run::run(args, words, terminal),
         CommandArgs::Find(args) => find::find(args, words, terminal),

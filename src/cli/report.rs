@@ -51,6 +51,6 @@ pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserE
         }),
         _ => None,
     };
-    show(stored, path, args.format, output, terminal)?;
+    show(stored, path, args.format, args.sort, output, terminal)?;
     Ok(tell_all(terminal, exit::PASSED, fault))
 }

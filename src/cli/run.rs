@@ -24,6 +24,7 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     }
     let (is_quiet, calibration) = (args.quiet, args.calibration.take());
     let (demo, config) = (args.demo, args.config.take());
+    let (order, live) = (args.sort, args.live.or_quiet(is_quiet));
     let start_at = args.start_at.take();
     let wish = args.oauth_wish()?;
     let (mut plan, _server) = plan_of(config.as_deref(), demo, args.overrides()?)?;
@@ -39,12 +40,13 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     calibrate_plan(&mut plan, calibration.as_deref())?;
     make_room(plan.connections_max(plan.may_hold_streams()), demo);
     let outs = output_wish.outs.clone();
-    let outputs = output_wish.open(ReportKind::Run, &mut plan.notices)?;
+    let mut outputs = output_wish.open(ReportKind::Run, &mut plan.notices)?;
+    outputs.order = order;
     let headers = collector_headers()?;
     let sinks = sink::open_all(&outs, &plan.target.url.value, &plan.network, &headers)?;
     let context = SinkContext::of(&plan, load_in_words(&plan), terminal.redactor());
     let ((mut outcome, exports), interrupts) =
-        under_signals(is_quiet, terminal, |live, interrupts| {
+        under_signals(live, terminal, |live, interrupts| {
             if sinks.is_empty() {
                 let outcome = coordinator::run(plan.clone(), live, interrupts)?;
                 return Ok((outcome, Vec::new()));

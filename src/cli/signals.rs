@@ -1,9 +1,13 @@
 //! SIGINT, SIGTERM and SIGHUP end a run: the first in good order, the second at
 //! once. On Windows Ctrl-C is SIGINT, and there is no SIGHUP.
+//!
+//! Before Ctrl-Z (SIGTSTP) and Ctrl-\ (SIGQUIT) do what they always do, what is drawn is
+//! taken away, so that the shell finds its screen; after `fg` it is drawn anew.
 
 use std::thread;
 
 use crate::coordinator::Interrupter;
+use crate::terminal::Canvas;
 
 /// Listens while it lives.
 pub(super) struct Listener {
@@ -14,7 +18,7 @@ pub(super) struct Listener {
 impl Listener {
     /// Passes signals on. Where the system does not let us listen, signals end
     /// the program as they always do.
-    pub(super) fn start(interrupter: Interrupter) -> Self {
+    pub(super) fn start(interrupter: Interrupter, canvas: Canvas) -> Self {
         let Ok((handle, signals)) = system::listen() else {
             return Self {
                 handle: None,
@@ -23,7 +27,7 @@ impl Listener {
         };
         let thread = thread::Builder::new()
             .name("signals".to_string())
-            .spawn(move || system::for_each(signals, || interrupter.interrupt()));
+            .spawn(move || system::for_each(signals, &canvas, || interrupter.interrupt()));
         Self {
             handle: Some(handle),
             thread: thread.ok(),
@@ -47,32 +51,59 @@ impl Drop for Listener {
 mod system {
     use std::io;
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
     pub(super) use signal_hook::iterator::Handle;
     use signal_hook::iterator::Signals;
+    use signal_hook::low_level::emulate_default_handler;
+
+    use crate::terminal::Canvas;
 
     pub(super) fn listen() -> io::Result<(Handle, Signals)> {
-        let mut wanted = vec![SIGINT, SIGTERM];
-        // Under `nohup` a terminal that goes away ends nothing.
-        if !is_hangup_ignored() {
-            wanted.push(SIGHUP);
-        }
+        // What whoever started us wants to be ignored is: under `nohup`, a terminal that
+        // goes away ends nothing.
+        let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
+        let is_wanted = |signal: &i32| match *signal {
+            SIGINT | SIGTERM => true,
+            // Where no shell waits for us, nobody could let us go on.
+            SIGTSTP => has_shell() && !is_ignored_by_us(SIGTSTP),
+            signal => !is_ignored_by_us(signal),
+        };
+        let wanted: Vec<i32> = wanted.into_iter().filter(is_wanted).collect();
         let signals = Signals::new(wanted)?;
         Ok((signals.handle(), signals))
     }
 
     /// Until the handle is closed.
-    pub(super) fn for_each(mut signals: Signals, mut act: impl FnMut()) {
-        for _ in &mut signals {
-            act();
+    pub(super) fn for_each(mut signals: Signals, canvas: &Canvas, mut act: impl FnMut()) {
+        for signal in &mut signals {
+            match signal {
+                SIGQUIT | SIGTSTP => canvas.leave(|| {
+                    // It ends or stops us, or does nothing.
+                    let _ = emulate_default_handler(signal);
+                }),
+                _ => act(),
+            }
         }
     }
 
-    /// Whether this process was started so that SIGHUP does not reach it.
-    fn is_hangup_ignored() -> bool {
+    /// Whether this process was started so that a signal does not reach it.
+    fn is_ignored_by_us(signal: i32) -> bool {
         // Other systems tell it only to calls that need `unsafe`.
         let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        is_ignored(&status, SIGHUP)
+        is_ignored(&status, signal)
+    }
+
+    /// Whether a process of this session waits for us: else the kernel stops nobody by
+    /// SIGTSTP, and we would stop for ever.
+    #[cfg(target_os = "linux")]
+    fn has_shell() -> bool {
+        use nix::unistd::{getppid, getsid};
+        getsid(None).is_ok_and(|own| getsid(Some(getppid())) == Ok(own))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn has_shell() -> bool {
+        false
     }
 
     /// `status` is that of a process, as Linux tells it.
@@ -111,6 +142,8 @@ mod system {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::{flag, low_level};
 
+    use crate::terminal::Canvas;
+
     /// A user who presses Ctrl-C notices no less than this.
     const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -148,7 +181,7 @@ mod system {
     }
 
     /// Until the handle is closed.
-    pub(super) fn for_each(signals: Signals, mut act: impl FnMut()) {
+    pub(super) fn for_each(signals: Signals, _: &Canvas, mut act: impl FnMut()) {
         while !signals.is_closed.load(Relaxed) {
             if signals.raised.swap(false, Relaxed) {
                 act();
@@ -167,7 +200,7 @@ mod system {
             signals.raised.store(true, Relaxed);
             let mut n_seen = 0;
             let closer = signals.clone();
-            for_each(signals, || {
+            for_each(signals, &Canvas::default(), || {
                 n_seen += 1;
                 closer.is_closed.store(true, Relaxed);
             });

@@ -11,6 +11,7 @@ use super::oauth::authorize;
 use crate::coordinator::{trial_plan, try_out};
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{Ended, Observer, RowKind, Rows, RunOutcome, RunStart, Seen, Witness};
+use crate::report::LiveChoice;
 use crate::report::trial::{TrialPage, secrets};
 use crate::scenario::Plan;
 use crate::terminal::{Line, Role, Terminal};
@@ -33,7 +34,7 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
     terminal.hide_all(&plan.redactor());
     let n_off = n_all - plan.flows.len();
     let page = Arc::new(Screen::new(terminal, &plan));
-    let (outcome, interrupts) = under_signals(false, terminal, |live, interrupts| {
+    let (outcome, interrupts) = under_signals(LiveChoice::Line, terminal, |live, interrupts| {
         let shown = Arc::clone(&page);
         let witness = Witness::new(move |seen| shown.show(&seen));
         let mut watching = TrialObserver { live, terminal };

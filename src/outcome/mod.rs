@@ -405,8 +405,10 @@ pub struct Progress<'a> {
     pub rate: f64,
     /// Latency of the calls that ended in the last second.
     pub latency: &'a Histogram,
-    /// The most frequent failure so far, of calls and handshakes.
-    pub top_failure: Option<(Failure, u64)>,
+    /// The failures so far, of calls and handshakes, the most frequent first.
+    pub failures: &'a [(Failure, u64)],
+    /// All that was recorded so far, without the warm-up.
+    pub rows: Rows<'a>,
     /// Counters of the whole run.
     pub counters: &'a Counters,
     /// Which part of the run it is.

@@ -9,6 +9,7 @@ use super::format::json::{Json, harmless};
 use super::format::text::{SummaryOptions, Text};
 use super::format::{Format, FormatChoice};
 use super::github::{StepSummary, annotations};
+use super::summary::OperationOrder;
 use crate::error::UserError;
 use crate::files::reason;
 use crate::terminal::{Layout, Terminal, forgive_broken_pipe, in_memory};
@@ -27,6 +28,8 @@ pub struct Outputs {
     pub annotates: bool,
     /// The summary of GitHub's step.
     pub step_summary: Option<StepSummary>,
+    /// By what the summary sorts the operations of a run.
+    pub order: OperationOrder,
 }
 
 /// A report that was delivered.
@@ -57,7 +60,10 @@ pub fn deliver<R: Reported>(
         terminal.keep(word);
     }
     let Outputs {
-        report: file, more, ..
+        report: file,
+        more,
+        order,
+        ..
     } = outputs;
     let mut files = file.iter().chain(more.iter().map(|(_, file)| file));
     let is_on_stdout = outputs.has_stdout_taken || files.any(|file| file.path().is_none());
@@ -79,6 +85,7 @@ pub fn deliver<R: Reported>(
         Text(SummaryOptions {
             layout,
             report_path,
+            order,
         })
     };
     for (choice, file) in more {
@@ -121,6 +128,7 @@ pub fn show(
     stored: Stored,
     path: Option<&str>,
     format: FormatChoice,
+    order: OperationOrder,
     output: ReportFile,
     terminal: &Terminal,
 ) -> Result<(), UserError> {
@@ -132,7 +140,7 @@ pub fn show(
     let own = [own_word(report), path];
     own.into_iter().flatten().for_each(|own| terminal.keep(own));
     let document = Some(stored.document.as_str());
-    write_in(report, path, document, format, output, terminal)
+    write_in(report, path, document, (format, order), output, terminal)
 }
 
 /// Writes a report in a form. `document` is its JSON as it was stored, where it was.
@@ -140,7 +148,7 @@ fn write_in(
     report: AnyReport<'_>,
     path: Option<&str>,
     document: Option<&str>,
-    format: FormatChoice,
+    (format, order): (FormatChoice, OperationOrder),
     output: ReportFile,
     terminal: &Terminal,
 ) -> Result<(), UserError> {
@@ -151,6 +159,7 @@ fn write_in(
             false => Layout::endless(),
         },
         report_path: path.map(str::to_string),
+        order,
     };
     if (format, is_on_stdout) == (FormatChoice::Text, true) {
         let lines = Text(options).lines(report);
@@ -174,7 +183,8 @@ pub fn show_comparison(
     terminal: &Terminal,
 ) -> Result<(), UserError> {
     let report = cleaned(report, &terminal.redactor());
-    write_in(report.any(), None, None, format, output, terminal)
+    let form = (format, OperationOrder::default());
+    write_in(report.any(), None, None, form, output, terminal)
 }
 
 fn could_not_show(error: io::Error) -> UserError {

@@ -1,4 +1,5 @@
-//! What the user gets to see: the JSON report, the summary, the live line.
+//! What the user gets to see: the JSON report, the summary, what shows a run
+//! while it goes on.
 //!
 //! Public and stable is the JSON ([`model`]); the text is not, and is made
 //! from the model alone, so that a stored report renders like a fresh one.
@@ -54,11 +55,12 @@ pub use format::json::Json;
 pub use format::text::{SummaryOptions, Text};
 pub use format::{Format, FormatChoice};
 pub use github::StepSummary;
-pub use live::{LiveLine, LiveStyle};
+pub use live::{LiveChoice, LiveLine, LiveStyle};
 pub use make::{build, load_in_words};
 pub use merge::{merge, merge_stored};
 pub use model::{CauseCount, Report};
 pub use schema::report_schema;
+pub use summary::OperationOrder;
 
 pub use crate::terminal::{Layout, Line, WriteColor};
 

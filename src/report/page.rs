@@ -25,6 +25,8 @@ pub(in crate::report) struct Page {
     lines: Vec<Line>,
     /// No line is wider. `None`: nothing is cut.
     columns: Option<usize>,
+    /// Rows of the screen; `None`: everything is seen.
+    rows: Option<usize>,
     drawing: Drawing,
     /// A percentile of too few calls has been shown.
     has_rough: bool,
@@ -37,6 +39,7 @@ impl Page {
         Self {
             lines: Vec::new(),
             columns: layout.columns.map(|columns| columns.max(WIDTH_MIN)),
+            rows: layout.rows,
             drawing: layout.drawing,
             has_rough: false,
             left_out: Vec::new(),
@@ -182,6 +185,15 @@ impl Page {
         match is_rough {
             true => Cell::of(Role::Dim, text),
             false => Cell::plain(text),
+        }
+    }
+
+    /// Says once more at the end what stood first, where that has gone off the screen: the
+    /// line that was typed and the next prompt take one each.
+    pub(in crate::report) fn end_with(&mut self, conclusion: &Line) {
+        if self.rows.is_some_and(|rows| self.lines.len() + 2 > rows) {
+            self.gap();
+            self.push(conclusion.clone());
         }
     }
 

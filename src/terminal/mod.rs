@@ -5,6 +5,8 @@
 //! the environment, [`Layout`], what it says of a stream, and [`Line`], text in
 //! roles that fits a width.
 
+mod canvas;
+mod chart;
 mod drawing;
 mod guard;
 mod names;
@@ -16,6 +18,8 @@ use std::str::FromStr;
 
 use termcolor::{Ansi, NoColor, StandardStream};
 
+pub use canvas::{CLEAR, Canvas};
+pub use chart::Curve;
 pub use drawing::Drawing;
 pub use guard::{COMMAND, Guarded};
 pub use names::shorten;
@@ -166,6 +170,8 @@ pub struct Layout {
     /// Columns of the terminal that shows it. `None`: a file or a pipe, where
     /// nothing is cut and a name takes the room that it needs.
     pub columns: Option<usize>,
+    /// Rows of the terminal. `None`: a file or a pipe, or a terminal that does not say.
+    pub rows: Option<usize>,
     /// What bars and marks are drawn with.
     pub drawing: Drawing,
 }
@@ -175,6 +181,7 @@ impl Layout {
     pub fn endless() -> Self {
         Self {
             columns: None,
+            rows: None,
             drawing: Drawing::Unicode,
         }
     }
@@ -183,6 +190,7 @@ impl Layout {
     pub fn terminal(columns: usize) -> Self {
         Self {
             columns: Some(columns),
+            rows: None,
             drawing: Drawing::Unicode,
         }
     }
@@ -192,6 +200,8 @@ impl Layout {
 #[derive(Debug, Clone)]
 pub struct Terminal {
     choice: ColorChoice,
+    /// In place of what the locale says.
+    drawing: Option<Drawing>,
     environment: Environment,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
@@ -209,6 +219,7 @@ impl Terminal {
         guard.defuse_commands(environment.is_read_by_runner());
         Self {
             choice,
+            drawing: None,
             environment,
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal(),
@@ -222,6 +233,16 @@ impl Terminal {
     pub fn colored(&self, choice: ColorChoice) -> Self {
         Self {
             choice,
+            ..self.clone()
+        }
+    }
+
+    /// The same, drawn in ASCII whatever the locale says. What is hidden from one is
+    /// hidden from both.
+    #[must_use]
+    pub fn in_ascii(&self) -> Self {
+        Self {
+            drawing: Some(Drawing::Ascii),
             ..self.clone()
         }
     }
@@ -278,25 +299,19 @@ impl Terminal {
 
     /// What stdout is laid out for, now.
     pub fn stdout_layout(&self) -> Layout {
-        let columns = self
-            .stdout_is_terminal
-            .then(|| self.environment.columns(columns_of(&io::stdout())));
-        self.layout(columns)
+        self.layout(self.stdout_is_terminal.then(|| size_of(&io::stdout())))
     }
 
     /// What stderr is laid out for, now.
     pub fn stderr_layout(&self) -> Layout {
-        let columns = self
-            .stderr_is_terminal
-            .then(|| self.environment.columns(columns_of(&io::stderr())));
-        self.layout(columns)
+        self.layout(self.stderr_is_terminal.then(|| size_of(&io::stderr())))
     }
 
-    /// The same for a line that is drawn again: never wider than the terminal
-    /// is, whatever the environment asks for, since it would leave remains.
+    /// The same for what is drawn again: never wider than the terminal is, whatever the
+    /// environment asks for, since it would leave remains.
     pub fn redrawn_layout(&self) -> Layout {
         let layout = self.stderr_layout();
-        let real = columns_of(&io::stderr()).filter(|columns| *columns > 0);
+        let (real, _) = size_of(&io::stderr());
         let columns = match (layout.columns, real) {
             (Some(columns), Some(real)) => Some(columns.min(real)),
             (columns, _) => columns,
@@ -304,11 +319,17 @@ impl Terminal {
         Layout { columns, ..layout }
     }
 
-    fn layout(&self, columns: Option<usize>) -> Layout {
+    /// For a terminal of this size; `None`: no terminal.
+    fn layout(&self, size: Option<Size>) -> Layout {
         Layout {
-            columns,
-            drawing: self.environment.drawing(),
+            columns: size.map(|(columns, _)| self.environment.columns(columns)),
+            rows: size.and_then(|(_, rows)| rows),
+            drawing: self.drawing(),
         }
+    }
+
+    fn drawing(&self) -> Drawing {
+        self.drawing.unwrap_or(self.environment.drawing())
     }
 
     /// Whether a line on stderr can be drawn again in its place: a terminal
@@ -356,7 +377,7 @@ impl Terminal {
     }
 
     fn drawn(&self, lines: &[Line]) -> Vec<Line> {
-        let drawing = self.environment.drawing();
+        let drawing = self.drawing();
         lines
             .iter()
             .map(|line| line.clone().drawn(drawing))
@@ -377,11 +398,18 @@ use std::os::fd::AsFd as AsStream;
 #[cfg(windows)]
 use std::os::windows::io::AsHandle as AsStream;
 
-/// Columns of the terminal behind a stream, asked for anew each time: it may be
-/// resized at any moment. `None`: no terminal.
-fn columns_of(stream: &impl AsStream) -> Option<usize> {
-    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(stream)?;
-    Some(usize::from(columns))
+/// Columns and rows of a terminal; `None`: it does not say, or says 0.
+type Size = (Option<usize>, Option<usize>);
+
+/// The size of the terminal behind a stream, asked for anew each time: it may be
+/// resized at any moment. The system is asked, never the terminal itself, whose answer
+/// would come as typed keys, or not at all.
+fn size_of(stream: &impl AsStream) -> Size {
+    let size = terminal_size::terminal_size_of(stream);
+    let told = |n: u16| Some(usize::from(n)).filter(|n| *n > 0);
+    size.map_or((None, None), |(columns, rows)| {
+        (told(columns.0), told(rows.0))
+    })
 }
 
 /// What is written to a stream, as bytes: coloured where the stream is.

@@ -261,7 +261,7 @@ fn the_first_signal_ends_the_run_in_good_order() {
         let why = "the run was interrupted";
         let gate = serde_json::json!({"grade": "failed", "why": why});
         assert_eq!(report["gate"], gate, "{signal}");
-        let first = format!("result      failed: {why}; on the part that ran, 1 threshold kept\n");
+        let first = format!("failed: {why}; on the part that ran, 1 threshold kept; ");
         assert!(finished.stdout.starts_with(&first), "{finished}");
         assert_eq!(report["run"]["ended"], "interrupted", "{signal}");
         assert_eq!(report["totals"]["cancelled"], 0, "{signal}");

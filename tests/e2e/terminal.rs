@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::fake_server::FakeServer;
 use crate::load_run::{LoadRun, load_run};
 use crate::program::{Finished, Program};
-use crate::pty::OnTerminal;
+use crate::pty::{OnTerminal, ROWS};
 use crate::report::run_with_long_names;
 
 /// Tools of one prefix, as one server has them.
@@ -156,6 +156,8 @@ fn a_resize_leaves_no_remains_of_the_live_line() {
         "2",
         "--duration",
         "4s",
+        "--live",
+        "line",
     ];
     let mut run = OnTerminal::start(Program::new(&arguments), 100);
     let live = |run: &OnTerminal| -> Vec<String> {
@@ -166,7 +168,7 @@ fn a_resize_leaves_no_remains_of_the_live_line() {
     };
     run.wait_until("the live line", |run| live(run).len() == 1);
     for columns in [30, 12, 140, 50] {
-        run.resize(columns);
+        run.resize(ROWS, columns);
         let before = run.written();
         run.wait_until("a new drawing", |run| run.written() > before + 40);
         let rows = live(&run);
@@ -178,7 +180,7 @@ fn a_resize_leaves_no_remains_of_the_live_line() {
             );
         }
     }
-    run.resize(120);
+    run.resize(ROWS, 120);
     let (code, rows, text) = run.wait();
     assert_eq!(code, Some(0), "{rows:#?}");
     assert!(!rows.iter().any(|row| row.contains("s left")), "{rows:#?}");
@@ -186,6 +188,138 @@ fn a_resize_leaves_no_remains_of_the_live_line() {
     assert!(
         !text.contains("\u{1b}[H") && !text.contains("\u{1b}[2J"),
         "{text}"
+    );
+}
+
+/// Whatever the user types, resizes and stops: there is one panel, below what was written
+/// before, and nothing of it is left at the end.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_panel_leaves_no_remains() {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    const N_TOOLS: usize = 12;
+    let server = FakeServer::on_call(|request, connection| {
+        std::thread::sleep(Duration::from_millis(5));
+        connection.done(request)
+    });
+    // Wide, and joined of several characters.
+    let step = |n| format!("[[scenario]]\ntype = \"tools/call\"\ntool = \"道具👩‍👩‍👧 {n}\"\n");
+    let steps: String = (0..N_TOOLS).map(step).collect();
+    let config = format!("[settings]\nvirtual_users = 2\n{steps}");
+    let url = server.url();
+    let words = [
+        "loadtest",
+        "run",
+        &url,
+        "--no-pin",
+        "--no-preflight",
+        "--duration",
+        "50s",
+    ];
+    let program = Program::new(&words).file(".pmcp/loadtest.toml", &config);
+    let mut run = OnTerminal::start_sized(program, 24, 80);
+    let count = |run: &OnTerminal, what: &str| -> usize {
+        run.rows().iter().filter(|row| row.contains(what)).count()
+    };
+    let is_whole = |run: &OnTerminal| -> bool {
+        let once = ["s left", " in flight", "rate ", "slowest operations"];
+        once.iter().all(|what| count(run, what) == 1)
+            && run
+                .rows()
+                .first()
+                .is_some_and(|row| row.starts_with("testing "))
+    };
+    run.wait_until("the panel", is_whole);
+    // As many as there is room for; the others are counted.
+    run.wait_until("the count of the rest", |run| count(run, "  and ") == 1);
+    assert!(count(&run, "道具👩‍👩‍👧") < N_TOOLS, "{:#?}", run.rows());
+    let drawn_anew = |run: &mut OnTerminal| {
+        let before = run.written();
+        run.wait_until("a new drawing", |run| run.written() > before + 40);
+    };
+    run.type_keys("abc\n\ndef");
+    drawn_anew(&mut run);
+    run.wait_until("a panel without what was typed", |run| {
+        is_whole(run) && count(run, "abc") + count(run, "def") == 0
+    });
+    for (rows, columns) in [(15, 60), (40, 120), (14, 59), (1, 1), (24, 80)] {
+        run.resize(rows, columns);
+        drawn_anew(&mut run);
+    }
+    run.wait_until("the panel again", |run| count(run, "s left") == 1);
+    let process = Pid::from_raw(run.id() as i32);
+    kill(process, Signal::SIGTSTP).expect("it runs");
+    let is_stopped = |run: &OnTerminal| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", run.id()));
+        stat.is_ok_and(|stat| stat.contains(") T "))
+    };
+    run.wait_until("the stop", is_stopped);
+    run.wait_until("the shell's screen", |run| count(run, "s left") == 0);
+    kill(process, Signal::SIGCONT).expect("it is stopped");
+    run.wait_until("the panel after the stop", |run| count(run, "s left") == 1);
+    kill(process, Signal::SIGINT).expect("it runs");
+    let (code, rows, text) = run.wait();
+    assert_eq!(code, Some(130), "{rows:#?}");
+    assert!(!text.contains("panicked"), "{text}");
+    assert!(!rows.iter().any(|row| row.contains("s left")), "{rows:#?}");
+    // No question to the terminal, no mode that would have to be undone, no place that is
+    // counted from the screen's corner.
+    for sequence in ["[6n", "[c", "[5n", "[?1049", "[?25l", "[H", "[2J", "[?1h"] {
+        assert!(!text.contains(&format!("\u{1b}{sequence}")), "{sequence}");
+    }
+    // The summary is longer than the screen, and ends as it began.
+    let last = rows.iter().rfind(|row| !row.is_empty());
+    let last = last.expect("a summary");
+    assert!(last.ends_with("; valid") || last.ends_with("suspect") || last.ends_with("invalid"));
+    assert!(last.contains(" calls/s, p99 "), "{rows:#?}");
+}
+
+/// Where no terminal reads, colour may be forced; movement never is.
+#[test]
+fn forced_colour_moves_nothing() {
+    let server = server();
+    let finished = program(&server.url(), &["--live", "panel"])
+        .env("CLICOLOR_FORCE", "1")
+        .run()
+        .expect_code(0);
+    assert!(finished.stderr.contains("\u{1b}["), "{finished}");
+    for sequence in [
+        "\r", "\u{1b}[J", "\u{1b}[K", "A\u{1b}", "\u{1b}7", "\u{1b}[?",
+    ] {
+        assert!(
+            !finished.stderr.contains(sequence),
+            "{sequence:?} {finished}"
+        );
+    }
+}
+
+#[test]
+fn operations_are_sorted_as_the_user_wants() {
+    let server = server();
+    let sorted = |by: &str| -> Vec<String> {
+        let finished = program(&server.url(), &["--sort", by, "--ascii"])
+            .run()
+            .expect_code(0);
+        assert!(finished.stdout.is_ascii(), "{finished}");
+        let rows = finished
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("  github"));
+        let names = rows.filter_map(|row| row.split_whitespace().next());
+        names.map(str::to_string).collect()
+    };
+    let mut by_name = TOOLS;
+    by_name.sort_unstable();
+    assert_eq!(sorted("name"), by_name);
+    assert_eq!(sorted("errors")[0], TOOLS[1]);
+    let finished = program(&server.url(), &["--sort", "size"])
+        .run()
+        .expect_code(2);
+    assert!(
+        finished.stderr.contains("`time`, `p99`, `rate`"),
+        "{finished}"
     );
 }
 

@@ -68,9 +68,7 @@ fn a_run_passes_by_all_of_its_thresholds() {
     let bytes = number(&threshold(&report, "bytes.p95<1MiB")["value"]);
     assert!((100.0..2_000.0).contains(&bytes), "{bytes}");
     assert!(
-        finished
-            .stdout
-            .starts_with("result      passed: 10 thresholds kept\n"),
+        finished.stdout.starts_with("passed: 10 thresholds kept; "),
         "{finished}"
     );
     assert_eq!(finished.stderr, "");
@@ -90,7 +88,7 @@ fn one_that_is_not_kept_fails_the_run_and_says_so_first() {
         "{failed:#}"
     );
     assert_eq!(threshold(&report, "errors<=1%")["grade"], "passed");
-    let first = "result      failed: 1 of 3 thresholds was not kept\n";
+    let first = "failed: 1 of 3 thresholds was not kept; ";
     assert!(finished.stdout.starts_with(first), "{finished}");
     let told = "error: 1 threshold was not kept: `p50<=1ms`";
     assert!(finished.stderr.contains(told), "{finished}");
@@ -113,7 +111,7 @@ fn a_run_in_which_no_call_succeeds_fails_unless_that_was_asked_for() {
     assert!(
         finished
             .stdout
-            .starts_with("result      failed: no call succeeded\n"),
+            .starts_with("failed: no call succeeded; all "),
         "{finished}"
     );
     assert!(

@@ -4,7 +4,7 @@
 //! reflow, such as xterm: what a narrower one does not hold is cut off.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::num::NonZeroU16;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// Rows enough for all that a run writes: nothing scrolls away.
-const ROWS: u16 = 300;
+pub(crate) const ROWS: u16 = 300;
 
 /// A program whose three streams are one terminal. Dropping it kills it.
 pub(crate) struct OnTerminal {
@@ -41,12 +41,18 @@ struct Seen {
 impl OnTerminal {
     /// Starts it on a terminal with this number of columns; 0: one that does not tell its width.
     pub(crate) fn start(program: Program, columns: u16) -> Self {
+        let rows = if columns == 0 { 0 } else { ROWS };
+        Self::start_sized(program, rows, columns)
+    }
+
+    /// The same on one of this size.
+    pub(crate) fn start_sized(program: Program, rows: u16, columns: u16) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
         let leader = openpt(flags).expect("a pseudo-terminal");
         grantpt(&leader).expect("a pseudo-terminal of ours");
         unlockpt(&leader).expect("a pseudo-terminal of ours");
         let leader = File::from(leader);
-        set_size(&leader, columns);
+        set_size(&leader, rows, columns);
         let name = ptsname(&leader, Vec::new()).expect("a pseudo-terminal has a name");
         let name = name.to_str().expect("in ASCII");
         let open = || {
@@ -62,7 +68,8 @@ impl OnTerminal {
             .expect("the program can be started");
         // It holds the terminal open too, which would else never end.
         drop(command);
-        let (rows, shown) = (non_zero(ROWS), non_zero(columns.max(1)));
+        let rows = non_zero(if rows == 0 { ROWS } else { rows });
+        let shown = non_zero(columns.max(1));
         let seen = Arc::new(Mutex::new(Seen {
             screen: vt100::Parser::new(rows, shown, 0),
             bytes: Vec::new(),
@@ -88,10 +95,21 @@ impl OnTerminal {
     }
 
     /// Makes the terminal narrower or wider while the program runs.
-    pub(crate) fn resize(&self, columns: u16) {
+    pub(crate) fn resize(&self, rows: u16, columns: u16) {
         let mut seen = lock(&self.seen);
-        set_size(&self.leader, columns);
-        seen.screen.set_size(non_zero(ROWS), non_zero(columns));
+        set_size(&self.leader, rows, columns);
+        seen.screen.set_size(non_zero(rows), non_zero(columns));
+    }
+
+    /// Types these keys, which the terminal shows.
+    pub(crate) fn type_keys(&self, keys: &str) {
+        let mut leader = &self.leader;
+        leader.write_all(keys.as_bytes()).expect("keys are taken");
+    }
+
+    /// The process, for signals.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The rows of the screen, without the blanks at their ends.
@@ -146,9 +164,9 @@ impl Drop for OnTerminal {
     }
 }
 
-fn set_size(terminal: &File, columns: u16) {
+fn set_size(terminal: &File, rows: u16, columns: u16) {
     let size = Winsize {
-        ws_row: if columns == 0 { 0 } else { ROWS },
+        ws_row: rows,
         ws_col: columns,
         ws_xpixel: 0,
         ws_ypixel: 0,

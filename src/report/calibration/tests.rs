@@ -181,6 +181,7 @@ fn text(report: &CalibrationReport, width: usize) -> String {
     let options = SummaryOptions {
         layout: crate::terminal::Layout::terminal(width),
         report_path: Some("/tmp/calibration.json".to_string()),
+        ..SummaryOptions::endless()
     };
     let lines = Text(options).lines(report.any());
     let lines: Vec<String> = lines.iter().map(crate::terminal::Line::text).collect();

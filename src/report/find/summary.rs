@@ -17,7 +17,6 @@ pub(in crate::report) fn find_summary(
     report: &FindReport,
     report_path: Option<&str>,
 ) {
-    head(page, report);
     answer(page, report);
     trials(page, report);
     let bars = plot(report, page.columns(), page.drawing());
@@ -25,6 +24,7 @@ pub(in crate::report) fn find_summary(
         page.gap();
         bars.into_iter().for_each(|line| page.push(line));
     }
+    head(page, report);
     reasons(page, &report.verdict);
     notices(page, report);
     left_out(page);
@@ -35,6 +35,7 @@ pub(in crate::report) fn find_summary(
 }
 
 fn head(page: &mut Page, report: &FindReport) {
+    page.gap();
     page.labelled("target", Line::of(Role::Accent, &report.target_url));
     let server = &report.server;
     let name = match (&server.name, &server.version) {
@@ -81,7 +82,6 @@ fn duration(report: &FindReport) -> Line {
 
 /// The two numbers.
 fn answer(page: &mut Page, report: &FindReport) {
-    page.gap();
     let unit = report.search.by;
     let figures = |trial| words::load_and_figures(&report.search, trial);
     match (&report.sustains, &report.passed) {

@@ -13,6 +13,7 @@ fn text(outcome: &FindOutcome, width: usize) -> String {
     let options = SummaryOptions {
         layout: crate::terminal::Layout::terminal(width),
         report_path: Some("r.json".to_string()),
+        ..SummaryOptions::endless()
     };
     let lines = Text(options).lines(report(outcome).any());
     lines

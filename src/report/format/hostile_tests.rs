@@ -72,6 +72,7 @@ fn check_forms(stored: &StoredReport) {
             let format = choice.format(SummaryOptions {
                 layout,
                 report_path: None,
+                ..SummaryOptions::endless()
             });
             let bytes = in_memory(false, |out| format.write(report, out)).expect(name);
             let text = String::from_utf8(bytes).expect("UTF-8");

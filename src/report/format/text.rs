@@ -8,8 +8,8 @@ use crate::report::compare::comparison_summary;
 use crate::report::envelope::AnyReport;
 use crate::report::find::find_summary;
 use crate::report::page::Page;
-use crate::report::summary;
-use crate::terminal::{Layout, Line, WriteColor, write_lines};
+use crate::report::summary::{self, OperationOrder};
+use crate::terminal::{Layout, Line, Role, WriteColor, write_lines};
 
 /// What the summary depends on beside the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct SummaryOptions {
     pub layout: Layout,
     /// Where the JSON report was written, as the user would name it.
     pub report_path: Option<String>,
+    /// By what the operations of a run are sorted.
+    pub order: OperationOrder,
 }
 
 impl SummaryOptions {
@@ -26,6 +28,7 @@ impl SummaryOptions {
         Self {
             layout: Layout::endless(),
             report_path: None,
+            order: OperationOrder::default(),
         }
     }
 }
@@ -40,8 +43,14 @@ impl Text {
         let mut page = Page::new(self.0.layout);
         let path = self.0.report_path.as_deref();
         match report {
-            AnyReport::Run(report) => summary::summary(&mut page, report, path),
-            AnyReport::Find(report) => find_summary(&mut page, report, path),
+            AnyReport::Run(report) => {
+                summary::summary(&mut page, report, path, self.0.order);
+                page.end_with(&summary::conclusion(report));
+            }
+            AnyReport::Find(report) => {
+                find_summary(&mut page, report, path);
+                page.end_with(&Line::of(Role::Strong, &report.answer));
+            }
             AnyReport::Calibration(report) => calibration_summary(&mut page, report, path),
             AnyReport::Comparison(report) => comparison_summary(&mut page, report, path),
         }

@@ -43,23 +43,7 @@ pub(super) fn start_line(start: &RunStart) -> Line {
 /// `12s of 30s  50 VUs  1,420/s  p99 1.20 ms  3 errors, most http.503`.
 pub(super) fn progress_line(progress: &Progress<'_>, limits: Limits) -> Line {
     let mut line = Line::of(Role::Strong, elapsed(progress, limits));
-    line = match progress.phase {
-        Phase::WarmUp => line.add(Role::Warning, "  warm-up"),
-        Phase::Running {
-            stage: Some((index, n)),
-        } => {
-            let stage = format!("  stage {} of {n}", index.saturating_add(1));
-            line.add(Role::Dim, stage)
-        }
-        Phase::Running { stage: None } => line,
-        Phase::Stopping => line.add(
-            Role::Warning,
-            format!(
-                "  stopping, {} in flight, Ctrl-C ends at once",
-                format_count(progress.in_flight)
-            ),
-        ),
-    };
+    line = line.join(phase(progress));
     line = line.add(Role::Plain, format!("  {}", users(progress)));
     line = line.add(Role::Accent, format!("  {}", format_rate(progress.rate)));
     if limits.has_flows && limits.iterations.is_none() {
@@ -72,6 +56,33 @@ pub(super) fn progress_line(progress: &Progress<'_>, limits: Limits) -> Line {
     };
     line = line.add(Role::Plain, p99);
     line = line.join(errors(progress));
+    line.join(warnings(progress))
+}
+
+/// Which part of the run it is, where that is worth a word.
+pub(super) fn phase(progress: &Progress<'_>) -> Line {
+    match progress.phase {
+        Phase::WarmUp => Line::of(Role::Warning, "  warm-up"),
+        Phase::Running {
+            stage: Some((index, n)),
+        } => {
+            let stage = format!("  stage {} of {n}", index.saturating_add(1));
+            Line::of(Role::Dim, stage)
+        }
+        Phase::Running { stage: None } => Line::new(),
+        Phase::Stopping => Line::of(
+            Role::Warning,
+            format!(
+                "  stopping, {} in flight, Ctrl-C ends at once",
+                format_count(progress.in_flight)
+            ),
+        ),
+    }
+}
+
+/// What the user has to know of while it happens.
+pub(super) fn warnings(progress: &Progress<'_>) -> Line {
+    let mut line = Line::new();
     if progress.counters.arrivals_dropped > 0 {
         let dropped = format_count(progress.counters.arrivals_dropped);
         line = line.add(Role::Warning, format!("  {dropped} dropped"));
@@ -86,7 +97,7 @@ pub(super) fn progress_line(progress: &Progress<'_>, limits: Limits) -> Line {
 }
 
 /// Elapsed and remaining, in time or iterations or both.
-fn elapsed(progress: &Progress<'_>, limits: Limits) -> String {
+pub(super) fn elapsed(progress: &Progress<'_>, limits: Limits) -> String {
     let whole = |duration: Duration| format_duration(Duration::from_secs(duration.as_secs()));
     let mut text = whole(progress.elapsed);
     if let Some(duration) = limits.duration {
@@ -102,7 +113,7 @@ fn elapsed(progress: &Progress<'_>, limits: Limits) -> String {
     text
 }
 
-fn users(progress: &Progress<'_>) -> String {
+pub(super) fn users(progress: &Progress<'_>) -> String {
     let vus = plural(u64::from(progress.vus), "VU", "VUs");
     if progress.vus_ready < progress.vus && progress.phase != Phase::Stopping {
         format!("{vus} ({} ready)", progress.vus_ready)
@@ -112,12 +123,12 @@ fn users(progress: &Progress<'_>) -> String {
 }
 
 fn errors(progress: &Progress<'_>) -> Line {
-    let Some((failure, count)) = progress.top_failure.filter(|(_, count)| *count > 0) else {
+    let Some((failure, count)) = progress.failures.first().filter(|(_, n)| *n > 0) else {
         return Line::new();
     };
     // Handshakes fail too and are no calls: then the cause alone is named.
     if progress.failed == 0 {
-        return Line::of(Role::Error, format!("  {failure} {}", format_count(count)));
+        return Line::of(Role::Error, format!("  {failure} {}", format_count(*count)));
     }
     let word = if progress.failed == 1 {
         "error"

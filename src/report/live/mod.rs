@@ -1,31 +1,87 @@
-//! The line that shows a run while it goes on.
+//! What shows a run while it goes on: a panel, a line, or plain lines.
 //!
 //! On a terminal it is drawn again in its place; elsewhere a plain line comes
 //! every few seconds. It is the only writer of its stream during a run, so
 //! nothing tears it: notices pass through it too. A stream that fails is
 //! ignored; a run does not end because nobody watches.
+//!
+//! No mode of the terminal is changed for it, and nothing is asked of the terminal:
+//! libraries that draw within the page ask it where its cursor is, and wait for seconds
+//! where it does not answer, or take what the user types for the answer.
 
 mod line;
+mod panel;
 
 use std::io;
 use std::rc::Rc;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::outcome::{Observer, Phase, Progress, RunStart};
-use crate::terminal::{Layout, Line, WriteColor, in_memory};
+use crate::terminal::{CLEAR, Canvas, Layout, Line, WriteColor, in_memory};
 
 use line::{Limits, notice_line, preparing_line, progress_line, start_line};
+use panel::Panel;
 
 /// How a run is shown.
 #[derive(Clone)]
 pub enum LiveStyle {
-    /// One line, drawn again in its place. The terminal is asked for its layout
-    /// at each drawing, since it may be resized at any moment.
+    /// Several lines, drawn again in their place, where the terminal has room for them; else
+    /// one. The terminal is asked for its layout at each drawing, since it may be resized at
+    /// any moment.
+    Panel(Rc<dyn Fn() -> Layout>),
+    /// One line, drawn again in its place.
     Redrawn(Rc<dyn Fn() -> Layout>),
     /// A plain line every few seconds, for files and pipes.
     Lines,
+    /// Notices alone.
+    Notices,
     /// Nothing at all. Notices are in the summary and the report as well.
     Quiet,
+}
+
+/// How a user wants a run to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LiveChoice {
+    /// A panel where the terminal has room for one, else a line.
+    #[default]
+    Panel,
+    /// One line.
+    Line,
+    /// Notices alone.
+    Off,
+    /// Not even these.
+    Quiet,
+}
+
+impl LiveChoice {
+    /// The same, or nothing at all.
+    #[must_use]
+    pub fn or_quiet(self, is_quiet: bool) -> Self {
+        match is_quiet {
+            true => Self::Quiet,
+            false => self,
+        }
+    }
+}
+
+impl FromStr for LiveChoice {
+    type Err = String;
+
+    /// Reads `panel`, `line` or `off`.
+    ///
+    /// # Errors
+    /// A message for the user that lists what is accepted.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "panel" => Ok(Self::Panel),
+            "line" => Ok(Self::Line),
+            "off" => Ok(Self::Off),
+            _ => Err(format!(
+                "`{text}` is no way to show a run; accepted are `panel`, `line`, `off`"
+            )),
+        }
+    }
 }
 
 /// The first plain line comes after this long, so that a log shows early
@@ -40,8 +96,14 @@ pub struct LiveLine<W> {
     style: LiveStyle,
     out: W,
     limits: Limits,
+    /// Where it is drawn.
+    canvas: Canvas,
     /// What is on the terminal now and has to be drawn again after a notice.
-    shown: Option<Line>,
+    shown: Vec<Line>,
+    /// The size of the terminal when that was drawn, and of how many rows it was.
+    drawn_for: Option<(Layout, usize)>,
+    /// What the panel remembers of the run.
+    panel: Panel,
     /// When the next plain line is due, from the start of the load.
     next_line: Duration,
     /// That the load is over and what began is waited for was shown.
@@ -55,10 +117,20 @@ impl<W: WriteColor> LiveLine<W> {
             style,
             out,
             limits: Limits::default(),
-            shown: None,
+            canvas: Canvas::default(),
+            shown: Vec::new(),
+            drawn_for: None,
+            panel: Panel::default(),
             next_line: FIRST_LINE_AFTER,
             is_stopping: false,
         }
+    }
+
+    /// Draws at this place, which others may take away.
+    #[must_use]
+    pub fn on(mut self, canvas: Canvas) -> Self {
+        self.canvas = canvas;
+        self
     }
 
     /// The stream, once the run is over.
@@ -66,29 +138,58 @@ impl<W: WriteColor> LiveLine<W> {
         self.out
     }
 
-    /// Writes a line that stays, above the one that is redrawn.
+    /// What the terminal is laid out for now, where something is drawn again on it.
+    fn layout(&self) -> Option<Layout> {
+        match &self.style {
+            LiveStyle::Panel(layout) | LiveStyle::Redrawn(layout) => Some(layout()),
+            LiveStyle::Lines | LiveStyle::Notices | LiveStyle::Quiet => None,
+        }
+    }
+
+    /// Writes a line that stays, above what is drawn again.
     fn keep(&mut self, line: &Line) -> io::Result<()> {
-        let (lines, redrawn) = match &self.style {
-            LiveStyle::Redrawn(layout) => {
-                let layout = layout();
-                let line = line.clone().drawn(layout.drawing);
-                let lines = line.wrap(layout.columns.unwrap_or(usize::MAX), 0);
-                let shown = self.shown.as_ref();
-                (lines, shown.map(|shown| fitted(shown.clone(), layout)))
-            }
-            _ => (vec![line.clone()], None),
+        let Some(layout) = self.layout() else {
+            return self.write(|out| write_line(line, out));
         };
-        let is_shown = self.shown.is_some();
+        let line = line.clone().drawn(layout.drawing);
+        let lines = line.wrap(layout.columns.unwrap_or(usize::MAX), 0);
+        let canvas = self.canvas.clone();
+        let mut place = canvas.lock();
+        let redrawn = fitted(&self.shown, layout);
         self.write(|out| {
-            if is_shown {
+            if place.is_there {
                 out.write_all(CLEAR)?;
             }
             for line in &lines {
-                line.write(out)?;
-                out.write_all(b"\n")?;
+                write_line(line, out)?;
             }
-            redrawn.map_or(Ok(()), |line| draw(&line, out))
-        })
+            match redrawn.is_empty() {
+                true => Ok(()),
+                // Where the cursor is now, nothing was ever drawn.
+                false => draw(&redrawn, false, out),
+            }
+        })?;
+        place.is_there = !redrawn.is_empty();
+        self.drawn_for = Some((layout, redrawn.len()));
+        Ok(())
+    }
+
+    /// Draws these lines over those that are there.
+    fn redraw(&mut self, lines: Vec<Line>, layout: Layout) -> io::Result<()> {
+        let canvas = self.canvas.clone();
+        let mut place = canvas.lock();
+        let drawn = fitted(&lines, layout);
+        // A terminal that was resized may have moved what stands on it, and knows of the
+        // place that it was to remember no more than before.
+        let last = self
+            .drawn_for
+            .filter(|(last, _)| place.is_there && *last == layout);
+        let goes_back = last.is_some_and(|(_, n_rows)| n_rows > 1);
+        self.shown = lines;
+        self.drawn_for = Some((layout, drawn.len()));
+        self.write(|out| draw(&drawn, goes_back, out))?;
+        place.is_there = true;
+        Ok(())
     }
 
     /// Writes all at once: what is torn in two flickers.
@@ -104,17 +205,10 @@ impl<W: WriteColor> LiveLine<W> {
     /// Shows the state of things as the style wants it; `line` is asked for only
     /// where it is shown.
     pub(super) fn show(&mut self, elapsed: Duration, line: impl FnOnce() -> Line) {
-        let _ = match &self.style {
-            LiveStyle::Quiet => Ok(()),
-            LiveStyle::Redrawn(layout) => {
-                let layout = layout();
-                let line = line();
-                let drawn = fitted(line.clone(), layout);
-                self.shown = Some(line);
-                self.write(|out| draw(&drawn, out))
-            }
-            LiveStyle::Lines if elapsed < self.next_line => Ok(()),
-            LiveStyle::Lines => {
+        let _ = match self.layout() {
+            Some(layout) => self.redraw(vec![line()], layout),
+            None if !matches!(self.style, LiveStyle::Lines) || elapsed < self.next_line => Ok(()),
+            None => {
                 let line = line();
                 self.next_line = next_multiple(elapsed, LINE_EVERY);
                 self.keep(&line)
@@ -140,46 +234,84 @@ impl<W: WriteColor> LiveLine<W> {
         }
     }
 
-    /// Takes the redrawn line away.
+    /// Takes what is drawn away.
     pub(super) fn clear(&mut self) -> io::Result<()> {
-        match self.shown.take() {
-            Some(_) => self.write(|out| out.write_all(CLEAR)),
-            None => Ok(()),
+        self.shown.clear();
+        let canvas = self.canvas.clone();
+        let mut place = canvas.lock();
+        match std::mem::take(&mut place.is_there) {
+            true => self.write(|out| out.write_all(CLEAR)),
+            false => Ok(()),
         }
     }
 }
 
-/// A line as it can be drawn now. The last column stays free: some terminals
-/// wrap on filling it.
-fn fitted(line: Line, layout: Layout) -> Line {
-    let line = line.drawn(layout.drawing);
-    match layout.columns {
-        Some(columns) => line.cut(columns.saturating_sub(1), layout.drawing),
-        None => line,
-    }
+fn write_line(line: &Line, out: &mut dyn WriteColor) -> io::Result<()> {
+    line.write(out)?;
+    out.write_all(b"\n")
 }
 
-/// Draws a line over the one before, and leaves the cursor at its start.
+/// Lines as they can be drawn now, at most as many as the screen holds below one of
+/// others. The last column stays free: some terminals wrap on filling it.
+fn fitted(lines: &[Line], layout: Layout) -> Vec<Line> {
+    let n_lines = layout
+        .rows
+        .map_or(lines.len(), |rows| rows.saturating_sub(1).max(1));
+    let lines = lines.iter().take(n_lines).map(|line| {
+        let line = line.clone().drawn(layout.drawing);
+        match layout.columns {
+            Some(columns) => line.cut(columns.saturating_sub(1), layout.drawing),
+            None => line,
+        }
+    });
+    lines.collect()
+}
+
+/// Draws lines over those before, and leaves the cursor at the start of the first.
 ///
 /// That is what a resize cannot spoil: a terminal that is made narrower may
-/// break the line into several rows, and its cursor stays with the character it
+/// break a line into several rows, and its cursor stays with the character it
 /// stood at, the first of the first row. All that was drawn is at it and below,
 /// where nobody else writes.
-fn draw(line: &Line, out: &mut dyn WriteColor) -> io::Result<()> {
+///
+/// What the user types is shown by the terminal at the cursor, and an Enter moves it: so of
+/// several lines the terminal remembers where the first begins, and `goes_back` there
+/// before the next drawing. Below one line there may be no row: an Enter moves what stands
+/// on the screen, and no place on it can be remembered.
+fn draw(lines: &[Line], goes_back: bool, out: &mut dyn WriteColor) -> io::Result<()> {
+    if goes_back {
+        out.write_all(RESTORE)?;
+    }
     out.write_all(BEGIN)?;
-    line.write(out)?;
-    out.write_all(END)
+    for (at, line) in lines.iter().enumerate() {
+        if at > 0 {
+            out.write_all(NEXT_ROW)?;
+        }
+        line.write(out)?;
+    }
+    out.write_all(END)?;
+    if lines.len() > 1 {
+        write!(out, "\x1b[{}A", lines.len() - 1)?;
+        out.write_all(SAVE)?;
+    }
+    Ok(())
 }
 
 /// To the start of the line, and no wrapping at its end: should the terminal
 /// be made narrower just now, it cuts the line rather than tear it.
 const BEGIN: &[u8] = b"\r\x1b[?7l";
 
-/// Erases what is left of the line before, wraps again, and goes back.
+/// Erases what is left of the row before, and goes on in the next one.
+const NEXT_ROW: &[u8] = b"\x1b[K\r\n";
+
+/// Erases what is left below, wraps again, and goes to the start of the row.
 const END: &[u8] = b"\x1b[J\x1b[?7h\r";
 
-/// An empty line with the cursor at its start.
-const CLEAR: &[u8] = b"\r\x1b[J";
+/// Remembers where the cursor is.
+const SAVE: &[u8] = b"\x1b7";
+
+/// Goes there.
+const RESTORE: &[u8] = b"\x1b8";
 
 impl<W: WriteColor> Observer for LiveLine<W> {
     fn notice(&mut self, text: &str) {
@@ -205,6 +337,14 @@ impl<W: WriteColor> Observer for LiveLine<W> {
         if is_stopping && !std::mem::replace(&mut self.is_stopping, true) {
             // What is waited for, and how not to wait, is of use at once.
             self.next_line = Duration::ZERO;
+        }
+        self.panel.note(progress);
+        if let (LiveStyle::Panel(_), Some(layout)) = (&self.style, self.layout())
+            && Panel::has_room(layout)
+        {
+            let lines = self.panel.lines(progress, limits, layout);
+            let _ = self.redraw(lines, layout);
+            return;
         }
         self.show(progress.elapsed, || progress_line(progress, limits));
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::*;
 use crate::metrics::{Counters, Failure, Histogram};
-use crate::outcome::{BreakKind, BreakingPoint, Phase};
+use crate::outcome::{BreakKind, BreakingPoint, Phase, Recorder, Rows};
 use crate::report::samples::outcome;
 use crate::terminal::display_width;
 use proptest::prelude::*;
@@ -12,6 +12,7 @@ use termcolor::NoColor;
 
 /// Calls `f` with the state after `secs` seconds.
 fn with_progress(secs: u64, mut f: impl FnMut(Progress<'_>)) {
+    let recorder = Recorder::new(0);
     let mut latency = Histogram::new();
     (0..100).for_each(|_| latency.record(1_200_000));
     f(Progress {
@@ -24,7 +25,8 @@ fn with_progress(secs: u64, mut f: impl FnMut(Progress<'_>)) {
         iterations: 17_000,
         rate: 1_420.3,
         latency: &latency,
-        top_failure: None,
+        failures: &[],
+        rows: Rows::new(&[], &recorder),
         counters: &Counters::default(),
         phase: Phase::Running { stage: None },
         breaking_point: None,
@@ -145,9 +147,18 @@ fn quiet_is_quiet() {
 
 /// The text of a progress line.
 fn line_of(change: impl FnOnce(&mut Progress<'_>)) -> String {
+    line_with(&[], change)
+}
+
+/// The same where these failures occurred.
+fn line_with(failures: &[(Failure, u64)], change: impl FnOnce(&mut Progress<'_>)) -> String {
     let mut change = Some(change);
     let mut text = String::new();
-    with_progress(12, |mut progress| {
+    with_progress(12, |progress| {
+        let mut progress = Progress {
+            failures,
+            ..progress
+        };
         let change = change.take().expect("called once");
         change(&mut progress);
         text = progress_line(&progress, Limits::default()).text();
@@ -161,18 +172,12 @@ fn what_goes_wrong_is_in_the_line() {
         status: 503,
         rpc_code: None,
     };
-    let text = line_of(|progress| {
-        progress.failed = 1_234;
-        progress.top_failure = Some((http, 1_200));
-    });
+    let text = line_with(&[(http, 1_200)], |progress| progress.failed = 1_234);
     assert!(
         text.ends_with("p99 1.20 ms  1,234 errors, most http.503"),
         "{text}"
     );
-    let text = line_of(|progress| {
-        progress.vus_ready = 3;
-        progress.top_failure = Some((http, 7));
-    });
+    let text = line_with(&[(http, 7)], |progress| progress.vus_ready = 3);
     assert_eq!(
         text,
         "12s  50 VUs (3 ready)  1,420/s  p99 1.20 ms  http.503 7"
@@ -379,14 +384,15 @@ proptest! {
         rate in any::<f64>(),
         n in any::<u64>(),
     ) {
+        let failures = [(Failure::Rpc(i64::MIN), n)];
         let text = shown(terminal(width), |live| {
-            with_progress(u64::from(secs), |mut progress| {
+            with_progress(u64::from(secs), |progress| {
+                let mut progress = Progress { failures: &failures, ..progress };
                 progress.vus = vus;
                 progress.rate = rate;
                 progress.failed = n;
                 progress.in_flight = n;
                 progress.phase = Phase::Stopping;
-                progress.top_failure = Some((Failure::Rpc(i64::MIN), n));
                 live.progress(&progress);
             });
         });
@@ -395,4 +401,121 @@ proptest! {
             .trim_end_matches("\x1b[J\x1b[?7h\r");
         prop_assert!(display_width(inner) < width, "{inner}");
     }
+}
+
+/// A terminal of this size.
+fn screen(rows: usize, columns: usize) -> Layout {
+    Layout {
+        rows: Some(rows),
+        ..Layout::terminal(columns)
+    }
+}
+
+/// What the panel shows on a screen of this size, of a run with so many operations and
+/// causes of failure.
+fn panel_lines(layout: Layout, n_operations: usize, n_causes: i64) -> Vec<Line> {
+    let name = |n: usize| format!("道具👩‍👩‍👧 number {n} of a server that likes long names");
+    let names: Vec<String> = (0..n_operations).map(name).collect();
+    let calls: Vec<_> = names
+        .iter()
+        .map(|it| ("tools/call", Some(it.as_str())))
+        .collect();
+    let mut outcome = outcome(&calls);
+    for row in 0..n_operations {
+        for _ in 0..=row {
+            crate::report::samples::ok(&mut outcome.totals, row, 1_000_000 * (row as u64 + 1));
+        }
+    }
+    let failures: Vec<_> = (0..n_causes).map(|n| (Failure::Rpc(n), 7)).collect();
+    let mut panel = Panel::default();
+    let limits = Limits {
+        duration: Some(Duration::from_secs(90)),
+        ..Limits::default()
+    };
+    let mut lines = Vec::new();
+    for secs in 0..70 {
+        with_progress(secs, |progress| {
+            let progress = Progress {
+                failures: &failures,
+                failed: secs,
+                rows: Rows::new(&outcome.start.rows, &outcome.totals),
+                ..progress
+            };
+            panel.note(&progress);
+            lines = panel.lines(&progress, limits, layout);
+        });
+    }
+    lines
+}
+
+#[test]
+fn a_panel_has_its_room_and_counts_what_finds_none() {
+    for (rows, columns) in [(15, 60), (24, 80), (50, 200), (1_000, 1_000)] {
+        for (n_operations, n_causes) in [(0, 0), (1, 0), (3, 1), (3, 40), (100, 0), (100, 40)] {
+            let layout = screen(rows, columns);
+            let lines = panel_lines(layout, n_operations, n_causes);
+            let text: Vec<String> = lines.iter().map(Line::text).collect();
+            let text = text.join("\n");
+            assert!(lines.len() < rows, "{rows}:\n{text}");
+            for line in &lines {
+                assert!(line.width() < columns, "{columns}:\n{text}");
+            }
+            for part in ["1m09s, 21s left", "50 in flight", "1,420/s", "1.20 ms"] {
+                assert!(text.contains(part), "{part}:\n{text}");
+            }
+            assert_eq!(
+                text.contains("slowest operations"),
+                n_operations > 0,
+                "{text}"
+            );
+            assert_eq!(text.contains("failures by cause"), n_causes > 0, "{text}");
+            let n_expected = usize::from(n_operations == 100) + usize::from(n_causes == 40);
+            assert_eq!(text.matches("  and ").count(), n_expected, "{text}");
+            if n_operations == 100 {
+                // The slowest first.
+                assert!(text.contains("number 99"), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_panel_goes_back_to_its_first_line_unless_the_terminal_was_resized() {
+    let size = Rc::new(std::cell::Cell::new((24, 80)));
+    let asked = Rc::clone(&size);
+    let style = LiveStyle::Panel(Rc::new(move || {
+        let (rows, columns) = asked.get();
+        screen(rows, columns)
+    }));
+    let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
+    live.started(&outcome(&[]).start);
+    let mut drawn = |live: &mut LiveLine<NoColor<Vec<u8>>>| {
+        live.out.get_mut().clear();
+        with_progress(12, |progress| live.progress(&progress));
+        String::from_utf8(live.out.get_ref().clone()).expect("we write text")
+    };
+    let first = drawn(&mut live);
+    assert!(first.starts_with("\r\x1b[?7l12s, 18s left"), "{first:?}");
+    // Up to the first of its lines, which is remembered.
+    let n_down = first.matches("\r\n").count();
+    assert!(n_down >= 5, "{first:?}");
+    let end = format!("\x1b[J\x1b[?7h\r\x1b[{n_down}A\x1b7");
+    assert!(first.ends_with(&end), "{first:?}");
+    assert_eq!(drawn(&mut live), format!("\x1b8{first}"));
+    size.set((30, 90));
+    assert!(drawn(&mut live).starts_with('\r'));
+    // Whoever takes it away gives the place back as it was before.
+    live.canvas.lock().is_there = false;
+    assert!(drawn(&mut live).starts_with('\r'));
+    assert!(drawn(&mut live).starts_with("\x1b8"));
+    size.set((14, 90));
+    let line = drawn(&mut live);
+    assert!(
+        !line.contains("\r\n") && line.ends_with("\x1b[?7h\r"),
+        "{line:?}"
+    );
+    assert!(drawn(&mut live).starts_with('\r'));
+    live.out.get_mut().clear();
+    live.ended();
+    assert_eq!(live.out.get_ref(), b"\r\x1b[J");
 }

@@ -327,6 +327,7 @@ fn the_report_of_an_hour_is_soon_written() {
         &SummaryOptions {
             layout: crate::terminal::Layout::terminal(100),
             report_path: None,
+            ..SummaryOptions::endless()
         },
     );
     let took = crate::clock::now() - began;

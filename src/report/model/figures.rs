@@ -446,7 +446,7 @@ pub struct Over {
 }
 
 /// One second of all calls together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SecondFigures {
     /// Its start on the run's clock, which begins when users are told to open their

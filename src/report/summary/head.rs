@@ -1,4 +1,4 @@
-//! What was tested, with what, and the figures of all calls.
+//! The figures of all calls, and what was tested, with what.
 
 use crate::metrics::Counters;
 use crate::outcome::{Ended, GeneratorFacts, TokenFigures};
@@ -10,8 +10,9 @@ use crate::units::{format_bytes, format_count, format_duration, format_percent, 
 
 use std::time::Duration;
 
-/// Target, server, load and generator.
+/// Target, server and load.
 pub(super) fn target_and_load(page: &mut Page, report: &Report) {
+    page.gap();
     page.labelled("target", Line::of(Role::Accent, &report.target_url));
     let server = &report.server;
     let mut line = Line::new();
@@ -51,7 +52,13 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
     let load = format!("{}, seed {}", report.run.load, report.run.seed);
     page.labelled_text("load", Role::Plain, &load);
     page.labelled("duration", duration(report));
+}
+
+/// What made the load, and how it fared.
+pub(super) fn load_generator(page: &mut Page, report: &Report) {
     page.labelled_text("generator", Role::Plain, &generator(&report.host));
+    in_flight(page, report);
+    delays(page, report);
 }
 
 /// `agents: 80%` of the users, and what they spoke to where that differs.
@@ -196,6 +203,7 @@ pub(super) fn waited(page: &mut Page, report: &Report) {
     let Some(waits) = report.retry_after.as_ref().filter(|it| it.waits > 0) else {
         return;
     };
+    page.gap();
     let role = match waits.is_most() {
         true => Role::Error,
         false => Role::Warning,
@@ -255,8 +263,6 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
     page.labelled("error rate", errors);
     isolation(page, report);
     counters(page, &report.counters);
-    in_flight(page, report);
-    delays(page, report);
 }
 
 /// What came of the markers in calls.

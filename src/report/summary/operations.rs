@@ -2,6 +2,7 @@
 //! and what went over the wire, where that is much.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use crate::report::model::{Figures, LatencyFigures, OperationFigures, Report, ServedFigures};
 use crate::report::page::{
@@ -14,6 +15,13 @@ use crate::units::{format_count, format_percent};
 /// Columns that give way on a narrow terminal, the first to go first.
 const DISPENSABLE: [usize; 6] = [5, 2, 7, 4, 1, 3];
 
+/// The same where the share of time stands behind the name.
+const DISPENSABLE_WITH_TIME: [usize; 7] = [1, 6, 3, 8, 5, 2, 4];
+
+/// On a narrower terminal names and latencies tell more than the share of time, which the
+/// order tells already.
+const WIDTH_WITH_TIME: usize = 100;
+
 /// From this on, the largest answer is worth a table of bytes.
 const LARGE_BYTES: u64 = 16 << 10;
 
@@ -24,60 +32,205 @@ const BYTES_SHOWN: usize = 8;
 /// figures are not worth a row of their own.
 const BUSY_SHARE: f64 = 0.99;
 
+/// By what operations are sorted, those with most of it first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OperationOrder {
+    /// The time that all their calls took together.
+    #[default]
+    Time,
+    /// The 99th percentile of the latency.
+    P99,
+    /// Calls a second.
+    Rate,
+    /// The share of calls that failed.
+    Errors,
+    /// The name, in the order of the alphabet.
+    Name,
+}
+
+/// The orders by name, as messages list them.
+const ORDERS: [(&str, OperationOrder); 5] = [
+    ("time", OperationOrder::Time),
+    ("p99", OperationOrder::P99),
+    ("rate", OperationOrder::Rate),
+    ("errors", OperationOrder::Errors),
+    ("name", OperationOrder::Name),
+];
+
+impl FromStr for OperationOrder {
+    type Err = String;
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// A message for the user that lists what is accepted.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = ORDERS.iter().find(|(name, _)| *name == text);
+        found.map(|(_, order)| *order).ok_or_else(|| {
+            let names = ORDERS.map(|(name, _)| format!("`{name}`"));
+            format!(
+                "`{text}` is nothing to sort by; accepted are {}",
+                names.join(", ")
+            )
+        })
+    }
+}
+
+impl OperationOrder {
+    /// What is large for those that come first; of a group, of all its operations.
+    fn weight(self, group: &[&OperationFigures]) -> f64 {
+        let of = group.iter().map(|operation| &operation.figures);
+        match self {
+            Self::Time => of.map(time_ms).sum(),
+            Self::P99 => of.filter_map(|it| it.latency.p99_ms).fold(0.0, f64::max),
+            Self::Rate => of.filter_map(|it| it.rate_per_sec).sum(),
+            Self::Errors => of.filter_map(|it| it.error_rate).fold(0.0, f64::max),
+            Self::Name => 0.0,
+        }
+    }
+
+    /// Sorts groups, or single operations as groups of one; equals stay as they are.
+    fn sort<T>(
+        self,
+        all: &mut [T],
+        group: impl Fn(&T) -> Vec<&OperationFigures>,
+        name: impl Fn(&T) -> String,
+    ) {
+        match self {
+            Self::Name => all.sort_by_cached_key(name),
+            _ => {
+                all.sort_by(|a, b| f64::total_cmp(&self.weight(&group(b)), &self.weight(&group(a))))
+            }
+        }
+    }
+}
+
+/// What the calls took, all together, in milliseconds: from the first byte sent.
+fn time_ms(figures: &Figures) -> f64 {
+    let ok = figures.service_latency.as_ref().unwrap_or(&figures.latency);
+    let all = std::iter::once(ok).chain(&figures.failed_latency);
+    all.map(|latency| latency.mean_ms.unwrap_or(0.0) * latency.count as f64)
+        .sum()
+}
+
+/// A table of operations while it grows.
+struct Operations<'a> {
+    page: &'a mut Page,
+    table: Table,
+    order: OperationOrder,
+    /// What all calls took; `None`: the shares of it are not shown.
+    time_ms: Option<f64>,
+}
+
 /// Calls by operation, then handshakes, closes, turns and steps of tasks.
-pub(super) fn operations(page: &mut Page, report: &Report) {
-    let mut table = Table::new(&OPERATION_COLUMNS).dispensable(&DISPENSABLE);
+pub(super) fn operations(page: &mut Page, report: &Report, order: OperationOrder) {
+    let all: f64 = report
+        .operations
+        .iter()
+        .map(|it| time_ms(&it.figures))
+        .sum();
+    let is_wide = page
+        .columns()
+        .is_none_or(|columns| columns >= WIDTH_WITH_TIME);
+    let is_told = all > 0.0 && report.operations.len() > 1 && is_wide;
+    let time_ms = is_told.then_some(all);
+    let table = match time_ms {
+        None => Table::new(&OPERATION_COLUMNS).dispensable(&DISPENSABLE),
+        Some(_) => {
+            let mut columns = OPERATION_COLUMNS.to_vec();
+            columns.insert(1, "time");
+            Table::new(&columns).dispensable(&DISPENSABLE_WITH_TIME)
+        }
+    };
+    let mut rows = Operations {
+        page,
+        table,
+        order,
+        time_ms,
+    };
     for (population, group) in groups(&report.operations, |it| it.population.as_deref()) {
         let mut whole = report.populations.iter();
         if let Some(whole) = whole.find(|it| Some(it.name.as_str()) == population) {
-            let name = Cell::of(Role::Strong, &whole.name);
-            table.row(cells(page, name, &whole.figures));
+            rows.row(Cell::of(Role::Strong, &whole.name), &whole.figures);
         }
-        calls(page, &mut table, group);
+        rows.calls(group);
     }
     let begun = |figures: &&Figures| figures.started > 0;
     if let Some(figures) = report.handshake.as_ref().filter(begun) {
-        table.row(cells(page, Cell::of(Role::Accent, "handshake"), figures));
+        rows.row_beside(Cell::of(Role::Accent, "handshake"), figures);
     }
     if let Some(figures) = report.close.as_ref().filter(begun) {
-        table.row(cells(page, Cell::of(Role::Accent, "session end"), figures));
+        rows.row_beside(Cell::of(Role::Accent, "session end"), figures);
     }
     let listen = report.listen.as_ref().map(|listen| &listen.opening);
     if let Some(figures) = listen.filter(begun) {
-        table.row(cells(page, Cell::of(Role::Accent, "listen"), figures));
+        rows.row_beside(Cell::of(Role::Accent, "listen"), figures);
     }
     for (of, part) in report.beside_totals() {
         let name = format!("{of} {}", part.full_label());
-        table.row(cells(page, Cell::of(Role::Accent, name), &part.figures));
+        rows.row_beside(Cell::of(Role::Accent, name), &part.figures);
     }
+    let table = rows.table;
     page.gap();
     page.table(table);
 }
 
-/// Calls by flow or method.
-fn calls(page: &mut Page, table: &mut Table, calls: Vec<&OperationFigures>) {
-    for (flow, group) in groups(calls, |it| it.flow.as_deref()) {
-        if let Some(flow) = flow {
-            table.row(vec![Cell::of(Role::Accent, flow)]);
-            for operation in group {
-                let name = Cell::plain(format!("  {}", step_name(operation)));
-                table.row(cells(page, name, &operation.figures));
+impl Operations<'_> {
+    /// Calls by flow or method.
+    fn calls(&mut self, calls: Vec<&OperationFigures>) {
+        let order = self.order;
+        let mut flows = groups(calls, |it| it.flow.as_deref());
+        let name = |name: &Option<&str>| name.unwrap_or_default().to_string();
+        order.sort(&mut flows, |(_, of)| of.clone(), |(flow, _)| name(flow));
+        for (flow, mut group) in flows {
+            if let Some(flow) = flow {
+                self.table.row(vec![Cell::of(Role::Accent, flow)]);
+                order.sort(&mut group, |it| vec![it], |it| step_name(it));
+                for operation in group {
+                    let name = Cell::plain(format!("  {}", step_name(operation)));
+                    self.row(name, &operation.figures);
+                }
+                continue;
             }
-            continue;
+            let mut methods = groups(group, |it| it.method.as_str());
+            order.sort(&mut methods, |(_, of)| of.clone(), |(it, _)| it.to_string());
+            for (method, mut group) in methods {
+                let is_named = |it: &&OperationFigures| it.name.is_some() || it.subject.is_some();
+                if group.iter().any(is_named) {
+                    self.table.row(vec![Cell::of(Role::Accent, method)]);
+                }
+                order.sort(&mut group, |it| vec![it], |it| step_name(it));
+                for operation in group {
+                    let name = match operation.name.as_ref().or(operation.subject.as_ref()) {
+                        Some(name) => Cell::plain(format!("  {name}")),
+                        None => Cell::of(Role::Accent, method),
+                    };
+                    self.row(name, &operation.figures);
+                }
+            }
         }
-        for (method, group) in groups(group, |it| it.method.as_str()) {
-            let is_named = |it: &&OperationFigures| it.name.is_some() || it.subject.is_some();
-            if group.iter().any(is_named) {
-                table.row(vec![Cell::of(Role::Accent, method)]);
-            }
-            for operation in group {
-                let name = match operation.name.as_ref().or(operation.subject.as_ref()) {
-                    Some(name) => Cell::plain(format!("  {name}")),
-                    None => Cell::of(Role::Accent, method),
-                };
-                table.row(cells(page, name, &operation.figures));
-            }
+    }
+
+    /// Of calls, which share the time.
+    fn row(&mut self, name: Cell, figures: &Figures) {
+        let share = self
+            .time_ms
+            .map(|all| format_percent(time_ms(figures) / all));
+        self.push(name, share, figures);
+    }
+
+    /// Of what is no call.
+    fn row_beside(&mut self, name: Cell, figures: &Figures) {
+        let share = self.time_ms.map(|_| String::new());
+        self.push(name, share, figures);
+    }
+
+    fn push(&mut self, name: Cell, share: Option<String>, figures: &Figures) {
+        let mut row = cells(self.page, name, figures);
+        if let Some(share) = share {
+            row.insert(1, Cell::plain(share));
         }
+        self.table.row(row);
     }
 }
 

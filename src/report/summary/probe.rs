@@ -94,6 +94,7 @@ mod tests {
         let options = SummaryOptions {
             layout: Layout::terminal(80),
             report_path: None,
+            ..SummaryOptions::endless()
         };
         let lines = summary(&report(&plan(), &outcome), &options);
         let lines: Vec<String> = lines

@@ -18,6 +18,7 @@ fn text_of(plan: &Plan, outcome: &RunOutcome) -> String {
     let options = SummaryOptions {
         layout: crate::terminal::Layout::terminal(80),
         report_path: Some(".pmcp/reports/x.json".to_string()),
+        ..SummaryOptions::endless()
     };
     let lines = summary(&report(plan, outcome), &options);
     let lines: Vec<String> = lines.iter().map(|line| line.text()).collect();
@@ -173,6 +174,7 @@ fn colour_adds_no_text() {
     let options = SummaryOptions {
         layout: crate::terminal::Layout::terminal(80),
         report_path: None,
+        ..SummaryOptions::endless()
     };
     let lines = summary(&report(&plan(), &busy_outcome()), &options);
     let mut plain = termcolor::NoColor::new(Vec::new());
@@ -213,7 +215,7 @@ proptest! {
         }
         outcome.notices.push(message);
         outcome.start.servers[0].name = names.first().cloned();
-        let options = SummaryOptions { layout: crate::terminal::Layout::terminal(width), report_path: None };
+        let options = SummaryOptions { layout: crate::terminal::Layout::terminal(width), report_path: None, ..SummaryOptions::endless() };
         for line in summary(&report(&plan(), &outcome), &options) {
             prop_assert!(line.width() <= width, "{}", line.text());
         }

@@ -1,4 +1,4 @@
-//! Whether the run passes, in its first line, and each threshold with its value.
+//! Whether the run passes, for the first line, and each threshold with its value.
 
 use crate::outcome::Ended;
 use crate::report::measure::{margin_text, measured, measured_beside};
@@ -8,9 +8,9 @@ use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
 use crate::units::{format_count, plural};
 
-/// `result      failed: 1 of 3 thresholds was not kept`. Nothing is said of a run that
-/// passed without thresholds.
-pub(super) fn result(page: &mut Page, report: &Report) {
+/// `failed: 1 of 3 thresholds was not kept`; nothing of a run that passed without
+/// thresholds.
+pub(super) fn result(report: &Report) -> Option<Line> {
     let n_all = report.thresholds.len();
     let graded = |grade| report.thresholds.iter().filter(move |it| it.grade == grade);
     let n_failed = graded(GateGrade::Failed).count();
@@ -34,11 +34,10 @@ pub(super) fn result(page: &mut Page, report: &Report) {
             format!("{why}; on the part that ran, {thresholds}")
         }
         Some(why) => why.clone(),
-        None if n_all == 0 => return,
+        None if n_all == 0 => return None,
         None => thresholds,
     };
-    let line = Line::of(role, word).add(Role::Plain, format!(": {rest}"));
-    page.labelled("result", line);
+    Some(Line::of(role, word).add(Role::Plain, format!(": {rest}")))
 }
 
 /// A row for each threshold, the failed ones first, and why where the value does not

@@ -43,7 +43,8 @@ pub(in crate::report) fn reasons(page: &mut Page, verdict: &VerdictNotes) {
     paragraphs(page, reasons.chain(notes));
 }
 
-fn shown(grade: Grade) -> (&'static str, Role) {
+/// The word of a grade, and how it looks.
+pub(super) fn shown(grade: Grade) -> (&'static str, Role) {
     match grade {
         Grade::Valid => ("valid", Role::Success),
         Grade::Suspect => ("suspect", Role::Warning),

@@ -1,0 +1,291 @@
+//! The panel: how far a run is, its last minute as small bars, the operations that take
+//! longest, and why calls fail.
+//!
+//! Pure: progress and a size in, lines out. What finds no room is counted. Names are
+//! measured and cut by the columns that they take (`report/table.rs`).
+
+use std::collections::VecDeque;
+
+use super::line::{Limits, elapsed, phase, users, warnings};
+use crate::outcome::{Progress, Row, RowStats};
+use crate::report::page::ns_text;
+use crate::report::table::{Cell, Table};
+use crate::terminal::{Align, Drawing, Layout, Line, Role, pad};
+use crate::units::{format_count, format_latency, format_percent, format_rate, plural};
+
+/// A smaller screen has a line.
+const COLUMNS_MIN: usize = 60;
+const ROWS_MIN: usize = 15;
+
+/// More lines would push what the user has seen before off the screen.
+const LINES_MAX: usize = 22;
+
+/// Seconds that the small bars show.
+const SECONDS_SHOWN: usize = 60;
+
+/// Columns of the longest progress bar.
+const BAR_WIDTH_MAX: usize = 40;
+
+/// Columns of names and values before the small bars.
+const NAME_WIDTH: usize = 8;
+const VALUE_WIDTH: usize = 9;
+
+/// Causes of failure that have a line of their own where there is little room.
+const CAUSES_SHOWN: usize = 3;
+
+/// What happened in a second.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    rate: f64,
+    p50_ns: Option<u64>,
+    p99_ns: Option<u64>,
+    failed: u64,
+}
+
+/// What the panel remembers: the last minute.
+#[derive(Debug, Default)]
+pub(super) struct Panel {
+    last: VecDeque<Moment>,
+    /// The second that was noted last, from the start of the load.
+    second: u64,
+    /// The failures by then.
+    failed: u64,
+}
+
+impl Panel {
+    /// Whether the screen is large enough.
+    pub(super) fn has_room(layout: Layout) -> bool {
+        let is_large = |n: Option<usize>, least| n.is_some_and(|n| n >= least);
+        is_large(layout.columns, COLUMNS_MIN) && is_large(layout.rows, ROWS_MIN)
+    }
+
+    /// Notes each second once.
+    pub(super) fn note(&mut self, progress: &Progress<'_>) {
+        let second = progress.elapsed.as_secs();
+        if second <= self.second {
+            return;
+        }
+        self.second = second;
+        // The warm-up's failures are forgotten with it.
+        let failed = progress.failed.saturating_sub(self.failed);
+        self.failed = progress.failed;
+        if self.last.len() == SECONDS_SHOWN {
+            self.last.pop_front();
+        }
+        self.last.push_back(Moment {
+            rate: progress.rate,
+            p50_ns: progress.latency.quantile_ns(0.5),
+            p99_ns: progress.latency.quantile_ns(0.99),
+            failed,
+        });
+    }
+
+    /// The lines, at most as many as the screen has but one.
+    pub(super) fn lines(
+        &self,
+        progress: &Progress<'_>,
+        limits: Limits,
+        layout: Layout,
+    ) -> Vec<Line> {
+        let columns = layout.columns.unwrap_or(COLUMNS_MIN).saturating_sub(1);
+        let n_lines = layout.rows.unwrap_or(ROWS_MIN).saturating_sub(1);
+        let mut lines = vec![
+            head(progress, limits, columns, layout.drawing),
+            state(progress, limits),
+        ];
+        lines.extend(self.sparks(progress, columns, layout.drawing));
+        let mut room = n_lines.min(LINES_MAX).saturating_sub(lines.len());
+        let operations: Vec<_> = {
+            let rows = progress.rows.in_totals();
+            rows.filter(|(_, stats)| stats.started > 0).collect()
+        };
+        let n_causes = match room {
+            // The headings of both, and as much for operations.
+            0..12 => progress.failures.len().min(CAUSES_SHOWN),
+            _ => progress.failures.len().min(room / 2 - 2),
+        };
+        let taken = |n: usize| n + usize::from(n > 0);
+        // Blank lines between the blocks, where there is room for them.
+        let is_loose = room >= taken(n_causes) + taken(operations.len().min(3)) + 2;
+        let gap = |lines: &mut Vec<Line>, room: &mut usize| {
+            if is_loose {
+                lines.push(Line::new());
+                *room = room.saturating_sub(1);
+            }
+        };
+        if !operations.is_empty() {
+            gap(&mut lines, &mut room);
+            let gap_below = usize::from(is_loose && n_causes > 0);
+            let own = room.saturating_sub(taken(n_causes) + gap_below);
+            let block = slowest(operations, own, columns, layout.drawing);
+            room = room.saturating_sub(block.len());
+            lines.extend(block);
+        }
+        if n_causes > 0 {
+            gap(&mut lines, &mut room);
+            lines.extend(causes(progress, room, columns, layout.drawing));
+        }
+        lines
+    }
+
+    /// The last minute: a row each for rate, latency and failures.
+    fn sparks(&self, progress: &Progress<'_>, columns: usize, drawing: Drawing) -> Vec<Line> {
+        let room = columns.saturating_sub(NAME_WIDTH + VALUE_WIDTH + 2);
+        let n_shown = self.last.len().min(room);
+        let last = || self.last.iter().skip(self.last.len() - n_shown);
+        let row = |name: &str, value: &str, role, values: Vec<Option<f64>>, least: f64| {
+            let most = values.iter().flatten().copied().fold(least, f64::max);
+            Line::of(Role::Dim, pad(name, NAME_WIDTH, Align::Left))
+                .add(Role::Strong, pad(value, VALUE_WIDTH, Align::Right))
+                .add(Role::Plain, "  ")
+                .add(role, drawing.spark(&values, most))
+        };
+        let latency = |name, q, of: fn(&Moment) -> Option<u64>| {
+            let value = progress.latency.quantile_ns(q);
+            let values = last().map(|moment| of(moment).map(|ns| ns as f64));
+            let value = value.map_or("-".to_string(), format_latency);
+            row(name, &value, Role::Accent, values.collect(), 0.0)
+        };
+        let failed = last().map(|moment| Some(moment.failed as f64));
+        vec![
+            row(
+                "rate",
+                &format_rate(progress.rate),
+                Role::Accent,
+                last().map(|moment| Some(moment.rate)).collect(),
+                0.0,
+            ),
+            latency("p50", 0.5, |moment| moment.p50_ns),
+            latency("p99", 0.99, |moment| moment.p99_ns),
+            // A single one is a small bar.
+            row(
+                "errors",
+                &format_count(progress.failed),
+                Role::Error,
+                failed.collect(),
+                4.0,
+            ),
+        ]
+    }
+}
+
+/// How far it is.
+fn head(progress: &Progress<'_>, limits: Limits, columns: usize, drawing: Drawing) -> Line {
+    let elapsed = elapsed(progress, limits);
+    let phase = phase(progress);
+    let line = Line::of(Role::Strong, &elapsed);
+    let Some(share) = share_done(progress, limits) else {
+        return line.join(phase);
+    };
+    let percent = format!("{:>5}", format!("{:.0}%", share * 100.0));
+    let beside = line.width() + phase.width() + percent.len() + 2;
+    let width = columns.saturating_sub(beside).min(BAR_WIDTH_MAX);
+    let bar = drawing.bar(share, width);
+    let rest = match drawing {
+        Drawing::Unicode => "░",
+        Drawing::Ascii => ".",
+    };
+    let rest = rest.repeat(width.saturating_sub(bar.chars().count()));
+    line.add(Role::Plain, "  ")
+        .add(Role::Accent, bar)
+        .add(Role::Dim, rest)
+        .add(Role::Plain, percent)
+        .join(phase)
+}
+
+/// What is done of the run, by time or by iterations, whichever ends it first.
+fn share_done(progress: &Progress<'_>, limits: Limits) -> Option<f64> {
+    let by_time = limits.duration.filter(|whole| !whole.is_zero());
+    let by_time = by_time.map(|whole| progress.elapsed.as_secs_f64() / whole.as_secs_f64());
+    let by_number = limits.iterations.filter(|whole| *whole > 0);
+    let by_number = by_number.map(|whole| progress.iterations as f64 / whole as f64);
+    let share = by_time.into_iter().chain(by_number).reduce(f64::max);
+    share.map(|share| share.min(1.0))
+}
+
+/// Users, calls in flight, and what the user has to know of.
+fn state(progress: &Progress<'_>, limits: Limits) -> Line {
+    let in_flight = format_count(progress.in_flight);
+    let mut words = format!("{}  {in_flight} in flight", users(progress));
+    let ended = progress.ok.saturating_add(progress.failed);
+    words += &format!("  {}", plural(ended, "call", "calls"));
+    if limits.has_flows && limits.iterations.is_none() {
+        let iterations = plural(progress.iterations, "iteration", "iterations");
+        words += &format!("  {iterations}");
+    }
+    // Sessions that could not be opened are no calls, and the reason why there are none.
+    Line::of(Role::Plain, words).join(warnings(progress))
+}
+
+/// The operations that take longest, by their mean, which costs nothing to know.
+fn slowest(
+    mut operations: Vec<(&Row, &RowStats)>,
+    n_lines: usize,
+    columns: usize,
+    drawing: Drawing,
+) -> Vec<Line> {
+    let mean = |stats: &RowStats| stats.measured(true).histogram().mean_ns().unwrap_or(0.0);
+    operations.sort_by(|(_, a), (_, b)| f64::total_cmp(&mean(b), &mean(a)));
+    let headings = [
+        "slowest operations",
+        "calls",
+        "errors",
+        "mean",
+        "p50",
+        "p99",
+    ];
+    let mut table = Table::new(&headings).dispensable(&[4, 2, 1]);
+    let (shown, n_more) = split(&operations, n_lines);
+    for (row, stats) in shown {
+        let latency = stats.measured(true).histogram();
+        let ended = stats.finished();
+        let errors = match (ended, stats.failed) {
+            (0, _) => Cell::plain("-"),
+            (_, 0) => Cell::plain("0%"),
+            (ended, failed) => Cell::of(Role::Error, format_percent(failed as f64 / ended as f64)),
+        };
+        // A cast from a float saturates.
+        let mean_ns = latency.mean_ns().map(|ns| ns as u64);
+        table.row(vec![
+            Cell::of(Role::Accent, format!("  {}", row.full_label())),
+            Cell::plain(format_count(ended)),
+            errors,
+            Cell::plain(ns_text(mean_ns)),
+            Cell::plain(ns_text(latency.quantile_ns(0.5))),
+            Cell::plain(ns_text(latency.quantile_ns(0.99))),
+        ]);
+    }
+    laid_out(table, n_more, columns, drawing)
+}
+
+/// Why calls and handshakes failed, most often first.
+fn causes(progress: &Progress<'_>, n_lines: usize, columns: usize, drawing: Drawing) -> Vec<Line> {
+    let mut table = Table::new(&["failures by cause", "count"]);
+    let (shown, n_more) = split(progress.failures, n_lines);
+    for (failure, count) in shown {
+        let name = Cell::of(Role::Error, format!("  {failure}"));
+        table.row(vec![name, Cell::plain(format_count(*count))]);
+    }
+    laid_out(table, n_more, columns, drawing)
+}
+
+/// Those that so many lines hold below a heading, and how many more there are, which takes
+/// a line too.
+fn split<T>(all: &[T], n_lines: usize) -> (&[T], usize) {
+    let room = n_lines.saturating_sub(1);
+    match all.len() <= room {
+        true => (all, 0),
+        false => {
+            let shown = &all[..room.saturating_sub(1)];
+            (shown, all.len() - shown.len())
+        }
+    }
+}
+
+fn laid_out(mut table: Table, n_more: usize, columns: usize, drawing: Drawing) -> Vec<Line> {
+    if n_more > 0 {
+        let words = format!("  and {} more", format_count(n_more as u64));
+        table.row(vec![Cell::of(Role::Dim, words)]);
+    }
+    table.into_lines(Some(columns), drawing).0
+}
