@@ -19,7 +19,7 @@ use crate::error::{UserError, nearest};
 use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
 use crate::outcome::LoadUnit;
-use crate::protocol::{Arguments, ProtocolChoice, Topic};
+use crate::protocol::{Arguments, ProtocolChoice, Topic, TraceMode};
 use crate::report::{FormatChoice, LiveChoice, OperationOrder};
 use crate::scenario::{
     Header, HistogramMode, NetworkFlags, OAuthWish, Overrides, TlsFlags, parse_stages,
@@ -238,6 +238,10 @@ macro_rules! command {
             /// the events of an event stream
             #[argh(switch)]
             pub(super) streams: bool,
+            /// give each call a trace of its own (W3C Trace Context), in the `_meta` of its
+            /// request; the slowest calls and the evidence of failures name theirs
+            #[argh(switch)]
+            pub(super) trace: bool,
             /// spin rather than sleep while waiting, on a host that does nothing else
             #[argh(switch)]
             pub(super) busy_poll: bool,
@@ -430,6 +434,7 @@ macro_rules! load_overrides {
             subscribe: $args.subscribe,
             busy_poll: $args.busy_poll.then_some(true),
             streams: $args.streams.then_some(true),
+            trace: $args.trace.then_some(TraceMode::Meta),
             strict: $args.strict.then_some(true),
             ..server_overrides!($args)
         }

@@ -11,8 +11,8 @@ use crate::http::{
 };
 use crate::network::Network;
 use crate::protocol::{
-    Dialect, Expect, Method, Operation, PrepareError, Prepared, RequestBody, ToolCatalog, Topic,
-    header_value_of_json,
+    CallExtras, Dialect, Expect, Method, Operation, PrepareError, Prepared, RequestBody,
+    ToolCatalog, Topic, header_value_of_json,
 };
 use crate::redact::Redactor;
 use crate::template::Scope;
@@ -205,8 +205,7 @@ impl Server {
     }
 
     /// Renders an operation once, to be called many times with values for the slots of
-    /// the scope; with `wants_progress` each with a token of its own, by which the server may
-    /// tell of its progress.
+    /// the scope; each with extras of its own.
     ///
     /// # Errors
     /// When the operation does not exist in the dialect, or the tool's
@@ -216,10 +215,10 @@ impl Server {
         operation: &Operation,
         catalog: &ToolCatalog,
         scope: &mut Scope,
-        wants_progress: bool,
+        extras: CallExtras,
     ) -> Result<PreparedCall, PrepareError> {
         let dialect = &self.0.dialect;
-        let prepared = dialect.prepare_in(operation, catalog, scope, wants_progress)?;
+        let prepared = dialect.prepare_in(operation, catalog, scope, extras)?;
         let call = self.prepared(prepared, operation.kind());
         Ok(PreparedCall {
             keeps_result: false,

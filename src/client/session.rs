@@ -14,7 +14,8 @@ use super::token::{RefusedToken, TokenCell};
 use crate::http::{HeaderLines, HeaderName, HeaderValue, Trouble};
 use crate::marker::{FoundMarkers, MarkerKey, MarkerSearch};
 use crate::metrics::{
-    ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure, SessionFailure,
+    CallPhases, ConnectFailure, ConnectionFailure, Counters, Failure, ProtocolFailure,
+    SessionFailure,
 };
 use crate::outcome::{StreamOffer, WireCopy};
 use crate::protocol::{
@@ -22,7 +23,7 @@ use crate::protocol::{
     answer_server_request, read_json_reply, says_session_gone,
 };
 use crate::scheduler::{Wake, sleep_until};
-use crate::units::plural;
+use crate::units::{nanos_between, plural};
 
 /// Questions answered within one call before it is given up: a server that
 /// never has enough would hold the user forever.
@@ -64,6 +65,8 @@ pub struct CallReport {
     /// The arrival of the last byte of the answer; for a failure, when it was
     /// noticed.
     pub end: Instant,
+    /// When what lies between was.
+    pub moments: CallMoments,
     /// From the arrival of the answer in the kernel to our reading it.
     pub delay: Option<Duration>,
     /// Of a call: bytes of HTTP heads and bodies that were written for it.
@@ -82,13 +85,53 @@ pub struct CallReport {
     pub observed: Option<Box<Observed>>,
 }
 
+/// Moments of a call, beside those that its latency is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallMoments {
+    /// When the attempt began: before a connection was made.
+    pub began: Instant,
+    /// When the kernel had all of the request, where it did not take it at once.
+    pub written: Option<Instant>,
+    /// The arrival of the first byte of the answer that ended it; `None` where none came.
+    pub first_byte: Option<Instant>,
+}
+
+impl CallMoments {
+    fn began(began: Instant) -> Self {
+        Self {
+            began,
+            written: None,
+            first_byte: None,
+        }
+    }
+}
+
 impl CallReport {
+    /// Where the time of the call went, of which a start was intended or not.
+    pub fn phases(&self, intended: Option<Instant>) -> CallPhases {
+        let CallMoments {
+            began,
+            written,
+            first_byte,
+        } = self.moments;
+        let written = written.map_or(self.sent, |at| at.clamp(self.sent, self.end));
+        let first_byte = first_byte.map(|at| at.clamp(written, self.end));
+        CallPhases {
+            queue_ns: intended.map(|at| nanos_between(at, began)),
+            connect_ns: nanos_between(intended.map_or(began, |at| at.max(began)), self.sent),
+            send_ns: nanos_between(self.sent, written),
+            wait_ns: nanos_between(written, first_byte.unwrap_or(self.end)),
+            read_ns: first_byte.map(|at| nanos_between(at, self.end)),
+        }
+    }
+
     /// Of what has begun and succeeded at once, to be told of otherwise.
     pub fn began(sent: Instant) -> Self {
         Self {
             result: Ok(()),
             sent,
             end: sent,
+            moments: CallMoments::began(sent),
             delay: None,
             n_bytes_sent: 0,
             n_bytes: 0,
@@ -106,6 +149,11 @@ impl CallReport {
             result: Ok(()),
             sent,
             end: exchanged.end.unwrap_or_else(crate::clock::now).max(sent),
+            moments: CallMoments {
+                began,
+                written: exchanged.timing.written,
+                first_byte: exchanged.timing.first_byte,
+            },
             delay: exchanged.timing.delay.filter(|_| exchanged.result.is_ok()),
             n_bytes_sent: 0,
             n_bytes: 0,
@@ -559,6 +607,10 @@ impl Session {
             drop(awaited);
             let (result, mut report) = CallReport::of(exchanged, began);
             report.sent = *first_sent.get_or_insert(report.sent);
+            if n_round_trips > 0 {
+                // It is that of the last request, and the call began with the first.
+                report.moments.written = None;
+            }
             let mut trouble = match result {
                 Ok(Reply::Complete) => return report,
                 Ok(Reply::WithoutContent) => {

@@ -21,6 +21,9 @@ pub struct Timing {
     /// Just before the first byte of the request was handed to the kernel;
     /// `None` if it never was.
     pub sent: Option<Instant>,
+    /// When the kernel had all of the request, where it did not take it at once; else
+    /// `None`.
+    pub written: Option<Instant>,
     /// Arrival of the first bytes of the answer; `None` if none came.
     pub first_byte: Option<Instant>,
     /// Arrival of the last bytes that were read; `None` if none came.
@@ -143,6 +146,7 @@ pub(super) struct Exchange {
     base: Instant,
     deadline: Number,
     sent: Number,
+    written: Number,
     first_byte: Number,
     last_byte: Number,
     /// Nanoseconds plus one.
@@ -221,6 +225,7 @@ impl Exchange {
             base: Instant::now(),
             deadline: Number::new(NONE),
             sent: Number::new(NONE),
+            written: Number::new(NONE),
             first_byte: Number::new(NONE),
             last_byte: Number::new(NONE),
             delay: Number::new(NONE),
@@ -263,6 +268,7 @@ impl Exchange {
     pub(super) fn begin(&self, deadline: Instant) {
         self.deadline.set(self.to_ns(deadline));
         self.sent.set(NONE);
+        self.written.set(NONE);
         self.first_byte.set(NONE);
         self.last_byte.set(NONE);
         self.delay.set(NONE);
@@ -503,6 +509,11 @@ impl Exchange {
         self.n_at_a_stretch.get()
     }
 
+    /// The kernel has taken what it did not take at once.
+    pub(super) fn all_written(&self) {
+        self.written.set(self.to_ns(Instant::now()));
+    }
+
     /// A stretch of decoding ended beyond the deadline: how many did so far.
     pub(super) fn add_late_stretch(&self) -> u64 {
         let n_late = self.n_late_stretches.get() + 1;
@@ -539,6 +550,7 @@ impl Exchange {
         let delay = self.delay.get();
         Timing {
             sent: self.to_instant(self.sent.get()),
+            written: self.to_instant(self.written.get()),
             first_byte: self.to_instant(self.first_byte.get()),
             last_byte: self.to_instant(self.last_byte.get()),
             delay: (delay != NONE).then(|| Duration::from_nanos(delay - 1)),

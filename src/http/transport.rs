@@ -130,6 +130,7 @@ impl TaskTransport {
         self.exchange.sending();
         let n_held = pair.held;
         let mut n_written = 0;
+        let mut has_waited = false;
         // While it waits, this connection keeps the buffers: a request that
         // does not fit the socket is rare, and the next one borrows another.
         while n_written < n_held {
@@ -149,6 +150,7 @@ impl TaskTransport {
                     self.exchange.add_sent(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    has_waited = true;
                     self.socket.mark_full();
                     self.exchange.begin_stretch();
                     let wake = self.socket.wait_writable(self.exchange.deadline_if_any());
@@ -165,6 +167,9 @@ impl TaskTransport {
                     break;
                 }
             }
+        }
+        if has_waited {
+            self.exchange.all_written();
         }
         self.buffers.drop_held();
         Ok(())

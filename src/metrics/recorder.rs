@@ -7,8 +7,8 @@
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
     AboveLimits, AddressTallies, AnswerPieces, AnswerTimes, AskedWaits, Counters, Failure,
-    FailureCounts, Histogram, IsolationCounts, ListenTally, Readings, Spread, TlsHandshakes,
-    Traffic, Violations,
+    FailureCounts, Histogram, IsolationCounts, ListenTally, Readings, SlowCall, SlowestCalls,
+    Spread, TlsHandshakes, Traffic, Violations,
 };
 
 /// How a started request ended.
@@ -72,6 +72,8 @@ pub struct RowStats {
     pub unchecked: Vec<(&'static str, u64)>,
     /// How answers came; `None` where nobody asks for that.
     pub answers: Option<Box<AnswerTimes>>,
+    /// The slowest of the successful calls; none of what is no call.
+    pub slowest: SlowestCalls,
 }
 
 /// Bytes of answers.
@@ -154,6 +156,7 @@ impl RowStats {
         merge_optional(&mut self.response_failed, &other.response_failed);
         merge_optional(&mut self.cancelled_age, &other.cancelled_age);
         self.failures.merge(&other.failures);
+        self.slowest.merge(&other.slowest);
     }
 
     /// Empties it and keeps its memory.
@@ -184,6 +187,7 @@ impl RowStats {
         self.received = Traffic::default();
         self.unchecked.clear();
         self.answers = None;
+        self.slowest.clear();
     }
 
     fn add_unchecked(&mut self, reason: &'static str, count: u64) {
@@ -396,6 +400,17 @@ impl Recorder {
             sizes.bytes.record(n_received);
             sizes.above.record(n_received);
         }
+    }
+
+    /// Whether a successful call of the row that took so long is among its slowest.
+    #[inline]
+    pub fn wants_slow(&self, row: usize, took_ns: u64) -> bool {
+        self.rows[row].slowest.takes(took_ns)
+    }
+
+    /// Keeps a call of the row that is.
+    pub fn keep_slow(&mut self, row: usize, call: SlowCall) {
+        self.rows[row].slowest.offer(call);
     }
 
     /// The answer to a call of the row that took so long, in nanoseconds, came so.

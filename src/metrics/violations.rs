@@ -28,6 +28,8 @@ pub struct Violation {
     pub request: String,
     /// What came, cut to a bound.
     pub answer: String,
+    /// The id of its trace; `None` where it has none.
+    pub trace: Option<u128>,
 }
 
 /// The first exchange of each cause and row, as many as there is room for.
@@ -98,6 +100,7 @@ mod tests {
             message: "wrong".to_string(),
             request: "é".repeat(5000),
             answer: answer.to_string(),
+            trace: None,
         }
     }
 

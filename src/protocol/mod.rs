@@ -65,6 +65,7 @@ mod session_id;
 mod sse;
 mod subscription;
 mod tasks;
+mod trace;
 
 pub use answer::{Expect, Reply, read_error_body, read_json_reply, read_task_result};
 pub use catalog::ToolCatalog;
@@ -98,3 +99,4 @@ pub use session_id::{read_session_id, says_session_gone};
 pub use sse::SseDecoder;
 pub use subscription::{LISTEN_METHOD, SubscriptionEnd, TOPIC_FORM, Topic};
 pub use tasks::{TaskRequest, TaskStage, TaskState};
+pub use trace::{CallExtras, TraceMode, trace_id, trace_of_request};

@@ -294,6 +294,7 @@ pub(super) fn flow_outcome() -> RunOutcome {
                 message: "`contains` is not kept".to_string(),
                 request: r#"{"name":"whoami","arguments":{"token":"***"}}"#.to_string(),
                 answer: format!(r#"{{"content":[],"number":{i}}}"#),
+                trace: None,
             });
             continue;
         }

@@ -18,7 +18,7 @@ use crate::data::{AtEnd, DataMode, DataSet};
 use crate::expect::{Expectations, SchemaShare, Source};
 use crate::load::{Distribution, ThinkTime};
 use crate::network::{AddressUse, ConnectionUse, TlsOptions};
-use crate::protocol::{Operation, Topic};
+use crate::protocol::{Operation, Topic, TraceMode};
 use crate::redact::{Redacted, Redactor};
 use crate::text::escaped;
 use crate::threshold::{Severity, Threshold};
@@ -118,6 +118,14 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     if plan.streams {
         let words = "timed from their first byte on, event by event";
         lines.add("answers", words.to_string());
+    }
+    let traced = match plan.trace {
+        TraceMode::Off => None,
+        TraceMode::Meta => Some("in the `_meta` of each call"),
+        TraceMode::Header => Some("in a header of each call"),
+    };
+    if let Some(traced) = traced {
+        lines.add("trace", traced.to_string());
     }
     if plan.strict {
         lines.add("strict", "a result that is not valid fails".to_string());

@@ -10,7 +10,7 @@ use super::header::Header;
 use super::plan::HistogramMode;
 use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
-use crate::protocol::{Arguments, ProtocolChoice, Topic};
+use crate::protocol::{Arguments, ProtocolChoice, Topic, TraceMode};
 use crate::units;
 
 /// What the command line gives. `None` and empty: not given.
@@ -87,6 +87,8 @@ pub struct Overrides {
     pub strict: Option<bool>,
     /// `--on-break stop` is `Some(true)`
     pub stop_on_break: Option<bool>,
+    /// `--trace`
+    pub trace: Option<TraceMode>,
     /// `--streams`
     pub streams: Option<bool>,
     /// `--histograms`

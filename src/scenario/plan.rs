@@ -30,7 +30,7 @@ use crate::error::UserError;
 use crate::expect::{Expectations, Extract, Source};
 use crate::load::{Burst, Deal, Distribution, LoadUnit, RateStage, Segment, ThinkTime, VuStage};
 use crate::network::{Network, ProxyUse};
-use crate::protocol::{Operation, ProtocolChoice, Topic};
+use crate::protocol::{Operation, ProtocolChoice, Topic, TraceMode};
 use crate::redact::{
     LiveSecrets, Redactor, SECRET_CHARS_MIN, each_text, names_secret, secrets_of_command,
     secrets_of_header,
@@ -120,6 +120,9 @@ pub struct Plan {
     /// of streams.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub streams: bool,
+    /// Where each call says which trace it is part of.
+    #[serde(skip_serializing_if = "TraceMode::is_off")]
+    pub trace: TraceMode,
     /// Which histograms the report keeps.
     pub histograms: HistogramMode,
     /// Makes choices and generated data repeatable.
@@ -795,6 +798,7 @@ impl Plan {
             message_bytes_max: defaults::MESSAGE_BYTES_MAX,
             probe: None,
             streams: false,
+            trace: TraceMode::Off,
             histograms: HistogramMode::Seconds,
             seed: 0,
             workers: WorkerRule {

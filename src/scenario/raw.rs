@@ -33,7 +33,7 @@ use crate::network::{
     EXCEPTION_FORM, PROXY_FORM, RESOLVE_FORM, backend_header,
 };
 use crate::protocol::{
-    Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision, TOPIC_FORM, Topic,
+    Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision, TOPIC_FORM, Topic, TraceMode,
 };
 use crate::template::{self, Expression};
 use crate::threshold::Severity;
@@ -282,6 +282,12 @@ keys! {
         /// Measure of each call how its answer comes: the time to its first byte, and to the
         /// events of an event stream; false unless given.
         streams: bool = Truth,
+        /// Give each call a trace of its own (W3C Trace Context): `true` in the `_meta` of its
+        /// request, `\"header\"` in a header; none unless given.
+        trace: TraceMode = Own {
+            read: read_trace,
+            schema: || either(json!({ "type": "boolean" }), json!({ "const": "header" })),
+        },
         /// Histograms that the report keeps; `seconds` unless given.
         histograms: HistogramMode = Words(HISTOGRAM_MODES),
         /// One quiet session beside the load, at this rate of at most `1000/s`.
@@ -866,6 +872,18 @@ fn read_share(entry: &Entry<'_>) -> Option<f64> {
         return entry.refuse("is zero", accepted);
     }
     Some(share)
+}
+
+/// `true`, `false` or `"header"`
+fn read_trace(entry: &Entry<'_>) -> Option<TraceMode> {
+    if entry.is_text() {
+        let is_header = |text: &str| (text == "header").then_some(TraceMode::Header);
+        return entry.parse("`true`, `false` or `\"header\"`", is_header);
+    }
+    entry.truth().map(|is_on| match is_on {
+        true => TraceMode::Meta,
+        false => TraceMode::Off,
+    })
 }
 
 fn share_schema() -> Value {

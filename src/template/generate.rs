@@ -108,6 +108,10 @@ impl Generators {
     ) {
         match expression {
             Expression::Uuid => push_uuid(self.of(purpose).u128(..), value),
+            // Runs of one seed are not one trace.
+            Expression::TraceParent => {
+                push_traceparent(fastrand::u128(1..), fastrand::u64(1..), value)
+            }
             Expression::Now => Utc::from_unix_ms(moment.unix_ns / 1_000_000).push_rfc3339(value),
             Expression::RandomChoice(words) => {
                 let word = self.of(purpose).choice(words);
@@ -142,6 +146,12 @@ impl Generators {
 fn push_number(number: impl std::fmt::Display, value: &mut String) {
     // Writing to a text does not fail.
     let _ = write!(value, "{number}");
+}
+
+/// Version 0, the trace's id, that of the call in it, and that it is recorded.
+fn push_traceparent(trace: u128, call: u64, value: &mut String) {
+    // Writing to a text does not fail.
+    let _ = write!(value, "00-{trace:032x}-{call:016x}-01");
 }
 
 /// A UUID of version 4 (RFC 9562, section 5.4) of random bits.

@@ -32,6 +32,9 @@ pub enum Expression {
     RandomWords(u32),
     /// `{{isolation.marker}}`: a text that tells whose call it is, another one in each.
     Marker,
+    /// No text of a user's: the `traceparent` of a call (W3C Trace Context), another one in
+    /// each call of each run, whatever the seed.
+    TraceParent,
     /// `{{data.SET.COLUMN}}`: a cell of a data set's row.
     Data {
         /// The data set.
@@ -79,7 +82,8 @@ impl Expression {
             | Expression::RandomChoice(_)
             | Expression::RandomString(_)
             | Expression::RandomWords(_)
-            | Expression::Marker => true,
+            | Expression::Marker
+            | Expression::TraceParent => true,
             Expression::Vu
             | Expression::Iteration
             | Expression::Now
@@ -182,6 +186,7 @@ impl fmt::Display for Expression {
             Expression::RandomString(n_chars) => write!(f, "random.string {n_chars}"),
             Expression::RandomWords(n_words) => write!(f, "random.words {n_words}"),
             Expression::Marker => f.write_str("isolation.marker"),
+            Expression::TraceParent => f.write_str("traceparent"),
             Expression::Data { set, column } => write!(f, "data.{set}.{column}"),
             Expression::Value(name) => f.write_str(name),
         }

@@ -121,6 +121,13 @@ impl Scope {
         template
     }
 
+    /// The template of the JSON string that an expression of our own is filled with.
+    pub fn own(&mut self, expression: &Expression) -> Template {
+        let mut template = Template::default();
+        template.push_slot(self.slot(expression));
+        template
+    }
+
     /// The template of a JSON string that says a canonical text: a tool's name, an
     /// address.
     pub fn text(&mut self, canonical: &str) -> Template {

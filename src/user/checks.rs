@@ -15,6 +15,7 @@ use crate::clock::Utc;
 use crate::expect::{Answer, Checked, is_equal};
 use crate::marker::{FoundMarkers, Marker};
 use crate::metrics::{ExpectFailure, Failure, IsolationFailure, Violation};
+use crate::protocol::{trace_id, trace_of_request};
 use crate::redact::SessionSecrets;
 use crate::scheduler::{Wake, Worked, current_task, park, shielded, unpark};
 use crate::units::{format_duration, nanos_between};
@@ -221,12 +222,19 @@ impl Shared {
         let is_own =
             matches!(&report.result, Err(Trouble::Failed { failure: own, .. }) if *own == failure);
         if !is_own {
+            let trace = call.trace.and_then(|slot| trace_id(&taking.values[slot]));
             let answer = report
                 .result_text
                 .as_deref()
                 .or(report.error_text.as_deref());
-            let message =
-                self.keep_evidence(call.row, failure, &message, answer, session.last_request());
+            let message = self.keep_evidence(
+                call.row,
+                failure,
+                &message,
+                answer,
+                session.last_request(),
+                trace,
+            );
             report.result = Err(Trouble::failed(failure, message));
         }
         false
@@ -283,7 +291,7 @@ impl Shared {
             true => "not shown, since steps take secrets out of answers",
             false => &foreign.excerpt,
         };
-        self.keep_evidence(row, failure, &message, Some(answer), request);
+        self.keep_evidence(row, failure, &message, Some(answer), request, None);
         Some(Trouble::failed(failure, message))
     }
 
@@ -312,6 +320,7 @@ impl Shared {
         message: &str,
         answer: Option<&str>,
         request: &[u8],
+        trace: Option<u128>,
     ) -> String {
         let redactor = self.script.redactor();
         let request = String::from_utf8_lossy(request);
@@ -326,6 +335,7 @@ impl Shared {
                 message: message.clone(),
                 request: cleaned(&request),
                 answer: cleaned(answer),
+                trace: trace.or_else(|| trace_of_request(&request)),
             });
         }
         message

@@ -13,6 +13,7 @@ use super::virtual_user::{After, KeptValues, VirtualUser, pause};
 use crate::client::{CallReport, PreparedCall, Session, TaskStep, Trouble};
 use crate::marker::Marker;
 use crate::metrics::{ConnectFailure, Failure, TemplateFailure};
+use crate::protocol::trace_id;
 use crate::scenario::OnError;
 use crate::scheduler::run_all;
 use crate::template::FillMoment;
@@ -474,7 +475,7 @@ impl VirtualUser {
         let known = Some((call, &self.values[..]));
         let session = &mut self.session;
         self.shared.show(call.row, known, &report, session);
-        self.record(call.row, &report, iteration.intended);
+        self.record(call, &report, iteration.intended);
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);
         }
@@ -482,11 +483,16 @@ impl VirtualUser {
     }
 
     /// Records a call that has landed.
-    fn record(&self, row: usize, report: &CallReport, intended: Option<Instant>) {
+    fn record(&self, call: &FlowCall, report: &CallReport, intended: Option<Instant>) {
         if let Some(intended) = intended {
             self.shared().late(self.could_start(intended), report.sent);
         }
-        self.shared().ended(row, report, intended);
+        self.shared().ended(call.row, report, intended);
+        if report.result.is_ok() && self.shared().is_slow(call.row, report, intended) {
+            let trace = call.trace.and_then(|slot| trace_id(&self.values[slot]));
+            let shared = self.shared();
+            shared.keep_slow(call.row, report, intended, (self.vu, trace));
+        }
     }
 
     /// Makes a turn's calls at once, each on a connection of its own. The
@@ -546,7 +552,7 @@ impl VirtualUser {
             is_met &= shared.judge(call, is_last, &mut report, &mut session, taking);
             let known = Some((call, &self.values[..]));
             shared.show(call.row, known, &report, &mut session);
-            self.record(call.row, &report, iteration.intended);
+            self.record(call, &report, iteration.intended);
             if self.after(&report) != After::Fine {
                 after = self.after(&report);
             }

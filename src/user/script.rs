@@ -17,7 +17,9 @@ use crate::error::UserError;
 use crate::expect::{Checker, Expectations, Extract, OutputSchema, Source};
 use crate::marker::MarkerKey;
 use crate::outcome::{Row, RowKind, Witness};
-use crate::protocol::{Era, LISTEN_METHOD, Operation, PrepareError, ToolCatalog};
+use crate::protocol::{
+    CallExtras, Era, LISTEN_METHOD, Operation, PrepareError, ToolCatalog, TraceMode,
+};
 use crate::redact::Redactor;
 use crate::scenario::{self, Action, OnError, Plan, ThinkTime, Until};
 use crate::template::{Expression, Scope, literal, named};
@@ -224,6 +226,8 @@ pub(super) struct FlowCall {
     pub(super) check: Option<usize>,
     /// A marker goes out with it.
     pub(super) is_marked: bool,
+    /// Where the value is that names its trace, if it has one.
+    pub(super) trace: Option<usize>,
     /// Something looks at its answer: a check, or the search for markers.
     pub(super) is_looked_at: bool,
     /// Where it may become a task.
@@ -254,6 +258,7 @@ impl Script {
             let mut compiler = Compiler {
                 target,
                 kept: spread.kept(&plan),
+                trace: plan.trace,
                 population: population.name.as_deref(),
                 rows: &mut rows,
                 checks: &mut checks,
@@ -378,6 +383,8 @@ impl Script {
 struct Compiler<'a> {
     /// What is kept of the answers of all calls.
     kept: Option<KeptParts>,
+    /// Where they say which trace they are part of.
+    trace: TraceMode,
     target: &'a ScriptTarget,
     /// Where the plan names any.
     population: Option<&'a str>,
@@ -686,7 +693,13 @@ impl Compiler<'_> {
         };
         let n_before = scope.len();
         let catalog = &self.target.catalog;
-        let call = server.prepare(operation, catalog, scope, of.progress)?;
+        let call = {
+            let extras = CallExtras {
+                progress: of.progress,
+                trace: self.trace,
+            };
+            server.prepare(operation, catalog, scope, extras)?
+        };
         let mut kept = self.kept.clone();
         if of.progress {
             let kept = kept.get_or_insert_default();
@@ -707,6 +720,9 @@ impl Compiler<'_> {
             tells_time: expressions().any(|(_, it)| is_time(it)),
             check: None,
             is_marked: expressions().any(|(at, it)| at >= n_before && *it == Expression::Marker),
+            trace: expressions()
+                .find(|(at, it)| *at >= n_before && **it == Expression::TraceParent)
+                .map(|(at, _)| at),
             is_looked_at: false,
             task: None,
         })

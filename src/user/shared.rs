@@ -14,7 +14,7 @@ use crate::client::{CallReport, Observed, RefusedToken, Session, TokenCell, Trou
 use crate::expect::Unchecked;
 use crate::load::LoadUnit;
 use crate::metrics::{
-    AskedWaits, Counters, Failure, ListenTally, Outcome, Recorder, Sample, ServedCall,
+    AskedWaits, Counters, Failure, ListenTally, Outcome, Recorder, Sample, ServedCall, SlowCall,
 };
 use crate::outcome::{RowKind, Seen, Witness};
 use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
@@ -362,6 +362,38 @@ impl Shared {
             };
             last.set(last.get().max(Some(report.end)));
         }
+    }
+
+    /// Whether a successful call is among the slowest of its row, as far as this tick goes.
+    #[inline]
+    pub(super) fn is_slow(
+        &self,
+        row: usize,
+        report: &CallReport,
+        intended: Option<Instant>,
+    ) -> bool {
+        let took_ns = nanos_between(intended.unwrap_or(report.sent), report.end);
+        self.recorder.borrow().wants_slow(row, took_ns)
+    }
+
+    /// Keeps such a call, of this user and with this trace.
+    #[cold]
+    pub(super) fn keep_slow(
+        &self,
+        row: usize,
+        report: &CallReport,
+        intended: Option<Instant>,
+        (user, trace): (u64, Option<u128>),
+    ) {
+        let origin = self.origin.get().unwrap_or(report.sent);
+        let call = SlowCall {
+            at_ns: nanos_between(origin, report.sent),
+            user,
+            took_ns: nanos_between(intended.unwrap_or(report.sent), report.end),
+            phases: report.phases(intended),
+            trace,
+        };
+        self.recorder.borrow_mut().keep_slow(row, call);
     }
 
     /// Records who served a call that has ended, and how its answer came, where that is asked

@@ -458,25 +458,26 @@ mod output {
     /// one.
     #[test]
     fn the_colours_are_all_that_colour_adds() {
-        const ROWS: [&str; 18] = [
+        const ROWS: [&str; 19] = [
+            "requests",
+            "rate",
+            "error",
+            "traffic",
+            "latency",
+            "ok",
+            "operation",
+            "echo",
+            "handshake",
+            "slowest",
+            "distribution",
             "target",
             "server",
             "load",
             "duration",
             "generator",
-            "verdict",
-            "requests",
-            "rate",
-            "error",
-            "traffic",
             "in",
             "workers",
-            "latency",
-            "ok",
-            "distribution",
-            "operation",
-            "echo",
-            "handshake",
+            "verdict",
         ];
         const OF_THIS_MACHINE: [&str; 4] = ["read", "loop", "notice", "hint"];
         /// Text that goes on from the line before stands as far in as this, or

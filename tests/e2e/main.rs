@@ -81,6 +81,7 @@ mod secrets;
 mod segments;
 mod sessions;
 mod shapes;
+mod slowest;
 mod soak;
 mod steady;
 mod stored;

@@ -22,6 +22,7 @@ use super::request::{Notice, Prepared};
 use super::revision::{Era, Revision};
 use super::subscription::Topic;
 use super::tasks::TaskRequest;
+use super::trace::CallExtras;
 use crate::template::Scope;
 
 pub use self::opening::{Capabilities, ClientInfo, Discovery, ServerIdentity, Welcome};
@@ -89,12 +90,16 @@ impl Dialect {
         operation: &Operation,
         catalog: &ToolCatalog,
     ) -> Result<Prepared, PrepareError> {
-        self.prepare_in(operation, catalog, &mut Scope::new(0), false)
+        self.prepare_in(
+            operation,
+            catalog,
+            &mut Scope::new(0),
+            CallExtras::default(),
+        )
     }
 
     /// Renders an operation whose texts are canonical templates, with slots of the scope.
-    /// With `wants_progress` it carries a token by which the server may tell of its progress;
-    /// a request that the user words has none but its own.
+    /// It carries the extras; a request whose `_meta` the user words has none but that.
     ///
     /// # Errors
     /// The operation cannot be asked in this dialect.
@@ -103,19 +108,14 @@ impl Dialect {
         operation: &Operation,
         catalog: &ToolCatalog,
         scope: &mut Scope,
-        wants_progress: bool,
+        extras: CallExtras,
     ) -> Result<Prepared, PrepareError> {
         let revision = self.revision;
         match self.era() {
-            Era::Legacy => Ok(sessions::prepare(
-                revision,
-                operation,
-                scope,
-                wants_progress,
-            )),
+            Era::Legacy => Ok(sessions::prepare(revision, operation, scope, extras)),
             Era::Modern => {
                 let meta = &self.meta_json;
-                stateless::prepare(revision, meta, operation, catalog, scope, wants_progress)
+                stateless::prepare(revision, meta, operation, catalog, scope, extras)
             }
         }
     }

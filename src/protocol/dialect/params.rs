@@ -3,7 +3,8 @@
 use super::super::fields::json_text;
 use super::super::operation::Operation;
 use super::super::revision::Revision;
-use crate::template::{Scope, Template};
+use super::super::trace::{CallExtras, TRACEPARENT, TraceMode};
+use crate::template::{Expression, Scope, Template};
 
 pub(super) fn version_header(revision: Revision) -> (String, String) {
     (
@@ -37,12 +38,38 @@ pub(super) fn render_members(operation: &Operation, scope: &mut Scope) -> Templa
     }
 }
 
-/// Asks for news of the request's progress, by a token that no other request has: a member
-/// of its `_meta`.
-pub(super) fn progress_token(scope: &mut Scope) -> Template {
-    let mut member = Template::from(r#""progressToken":"#);
-    member.push(&scope.text("{{uuid}}"));
-    member
+/// What a request carries in its `_meta`, as members without braces; empty where it is
+/// nothing: the token by which it asks for news of its progress, and its trace.
+pub(super) fn meta_members(scope: &mut Scope, extras: CallExtras) -> Template {
+    let mut members = Template::default();
+    if extras.progress {
+        members.push_str(r#""progressToken":"#);
+        members.push(&scope.text("{{uuid}}"));
+    }
+    if extras.trace == TraceMode::Meta {
+        members.push_str(if members.is_empty() { "" } else { "," });
+        members.push_str(&format!("\"{TRACEPARENT}\":"));
+        members.push(&scope.own(&Expression::TraceParent));
+    }
+    members
+}
+
+/// Whether the user words the request's `_meta`, which stays as it is.
+pub(super) fn has_meta(operation: &Operation) -> bool {
+    match operation {
+        Operation::Request {
+            params: Some(params),
+            ..
+        } => params.values().contains_key("_meta"),
+        _ => false,
+    }
+}
+
+/// The header with the trace, where it is to be there: its name and, as JSON, its value.
+pub(super) fn trace_header(scope: &mut Scope, extras: CallExtras) -> Vec<(String, Template)> {
+    let is_wanted = extras.trace == TraceMode::Header;
+    let header = is_wanted.then(|| (TRACEPARENT.to_string(), scope.own(&Expression::TraceParent)));
+    header.into_iter().collect()
 }
 
 pub(super) fn render_cursor(cursor: Option<&str>) -> Template {

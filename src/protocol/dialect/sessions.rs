@@ -9,24 +9,29 @@ use super::super::fields::{json_text, read_fields, read_string};
 use super::super::operation::{Method, Operation};
 use super::super::request::{Notice, Prepared};
 use super::super::revision::{Era, Revision};
+use super::super::trace::CallExtras;
 use super::opening::{ClientInfo, Welcome, read_capabilities, read_identity};
-use super::params::{progress_token, render_cursor, render_members, version_header};
+use super::params::{
+    has_meta, meta_members, render_cursor, render_members, trace_header, version_header,
+};
 use crate::template::{Scope, Template};
 
 pub(super) fn prepare(
     revision: Revision,
     operation: &Operation,
     scope: &mut Scope,
-    wants_progress: bool,
+    extras: CallExtras,
 ) -> Prepared {
     let mut members = render_members(operation, scope);
-    if wants_progress {
+    let meta = meta_members(scope, extras);
+    if !meta.is_empty() && !has_meta(operation) {
         members.push_str(if members.is_empty() { "" } else { "," });
         members.push_str(r#""_meta":{"#);
-        members.push(&progress_token(scope));
+        members.push(&meta);
         members.push_str("}");
     }
-    request(revision, operation.method(), &members)
+    let header = trace_header(scope, extras);
+    request(revision, operation.method(), &members).with_slot_headers(header)
 }
 
 pub(super) fn list(revision: Revision, method: Method, cursor: Option<&str>) -> Prepared {

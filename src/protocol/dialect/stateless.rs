@@ -14,8 +14,11 @@ use super::super::request::Prepared;
 use super::super::revision::Revision;
 use super::super::subscription::{LISTEN_METHOD, Topic, wanted_json};
 use super::super::tasks::{TASKS_EXTENSION, TaskRequest};
+use super::super::trace::CallExtras;
 use super::opening::{ClientInfo, Discovery, read_capabilities, read_identity, read_versions};
-use super::params::{progress_token, render_cursor, render_members, version_header};
+use super::params::{
+    has_meta, meta_members, render_cursor, render_members, trace_header, version_header,
+};
 use crate::template::{Scope, Template};
 
 const META_PREFIX: &str = "io.modelcontextprotocol/";
@@ -99,7 +102,7 @@ pub(super) fn prepare(
     operation: &Operation,
     catalog: &ToolCatalog,
     scope: &mut Scope,
-    wants_progress: bool,
+    extras: CallExtras,
 ) -> Result<Prepared, PrepareError> {
     if *operation == Operation::Ping {
         let method = Method::Ping;
@@ -109,7 +112,7 @@ pub(super) fn prepare(
         Operation::Request {
             params: Some(params),
             ..
-        } if params.values().contains_key("_meta") => {
+        } if has_meta(operation) => {
             let mut others = params.values().clone();
             let mut meta = meta_json.to_string();
             if let Some(Value::Object(more)) = others.remove("_meta") {
@@ -125,10 +128,11 @@ pub(super) fn prepare(
         _ => {
             let members = render_members(operation, scope);
             let mut meta = Template::from(meta_json);
-            if let (true, Some(open)) = (wants_progress, meta_json.strip_suffix('}')) {
+            let more = meta_members(scope, extras);
+            if let (false, Some(open)) = (more.is_empty(), meta_json.strip_suffix('}')) {
                 meta = Template::from(open);
                 meta.push_str(",");
-                meta.push(&progress_token(scope));
+                meta.push(&more);
                 meta.push_str("}");
             }
             render_params(&members, &meta)
@@ -146,6 +150,7 @@ pub(super) fn prepare(
         catalog.add_headers(name, &params, &mut headers)?;
     }
     let prepared = Prepared::new(operation.method(), headers.fixed, Some(&params));
+    headers.of_slots.extend(trace_header(scope, extras));
     Ok(prepared.with_slot_headers(headers.of_slots))
 }
 

@@ -407,7 +407,15 @@ fn a_call_asks_for_its_progress_by_a_token_of_its_own() {
         let mut scope = Scope::new(0);
         let operation = call("work", None);
         let prepared = dialect
-            .prepare_in(&operation, &ToolCatalog::empty(), &mut scope, true)
+            .prepare_in(
+                &operation,
+                &ToolCatalog::empty(),
+                &mut scope,
+                CallExtras {
+                    progress: true,
+                    ..CallExtras::default()
+                },
+            )
             .expect("an operation of this dialect");
         assert_eq!(scope.len(), 1);
         let mut body = RequestBody::default();

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use super::line::{Limits, elapsed, phase, users, warnings};
-use crate::outcome::{Progress, Row, RowStats};
+use crate::outcome::{Progress, Row, RowStats, with_population};
 use crate::report::page::ns_text;
 use crate::report::table::{Cell, Table};
 use crate::terminal::{Align, Drawing, Layout, Line, Role, pad};
@@ -35,7 +35,7 @@ const CAUSES_SHOWN: usize = 3;
 
 /// What happened in a second.
 #[derive(Debug, Clone, Copy)]
-struct Moment {
+struct PastSecond {
     rate: f64,
     p50_ns: Option<u64>,
     p99_ns: Option<u64>,
@@ -45,7 +45,7 @@ struct Moment {
 /// What the panel remembers: the last minute.
 #[derive(Debug, Default)]
 pub(super) struct Panel {
-    last: VecDeque<Moment>,
+    last: VecDeque<PastSecond>,
     /// The second that was noted last, from the start of the load.
     second: u64,
     /// The failures by then.
@@ -72,7 +72,7 @@ impl Panel {
         if self.last.len() == SECONDS_SHOWN {
             self.last.pop_front();
         }
-        self.last.push_back(Moment {
+        self.last.push_back(PastSecond {
             rate: progress.rate,
             p50_ns: progress.latency.quantile_ns(0.5),
             p99_ns: progress.latency.quantile_ns(0.99),
@@ -140,7 +140,7 @@ impl Panel {
                 .add(Role::Plain, "  ")
                 .add(role, drawing.spark(&values, most))
         };
-        let latency = |name, q, of: fn(&Moment) -> Option<u64>| {
+        let latency = |name, q, of: fn(&PastSecond) -> Option<u64>| {
             let value = progress.latency.quantile_ns(q);
             let values = last().map(|moment| of(moment).map(|ns| ns as f64));
             let value = value.map_or("-".to_string(), format_latency);
@@ -247,7 +247,7 @@ fn slowest(
         // A cast from a float saturates.
         let mean_ns = latency.mean_ns().map(|ns| ns as u64);
         table.row(vec![
-            Cell::of(Role::Accent, format!("  {}", row.full_label())),
+            Cell::of(Role::Accent, format!("  {}", short_label(row))),
             Cell::plain(format_count(ended)),
             errors,
             Cell::plain(ns_text(mean_ns)),
@@ -256,6 +256,17 @@ fn slowest(
         ]);
     }
     laid_out(table, n_more, columns, drawing)
+}
+
+/// What the row is called, without what most have in common: there is little room.
+fn short_label(row: &Row) -> String {
+    let name = row.name.as_ref().or(row.subject.as_ref());
+    let name = name.unwrap_or(&row.method).clone();
+    let name = match &row.flow {
+        Some(flow) => format!("{flow}: {name}"),
+        None => name,
+    };
+    with_population(name, row.population.as_deref())
 }
 
 /// Why calls and handshakes failed, most often first.

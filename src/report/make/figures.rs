@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::metrics::{
-    AnswerTimes, Examples, FailureCounts, Histogram, Messages, Readings, RowStats, Traffic,
+    AnswerTimes, Examples, FailureCounts, Histogram, Messages, Readings, RowStats, SlowCall,
+    Traffic,
 };
 use crate::outcome::{Row, RowKind, ServerFacts};
 use crate::report::model::{
     AnswerFigures, ByteFigures, BytesFigures, CauseCount, Figures, LatencyFigures, LatencyFrom,
-    OperationFigures, OtherLatency, ServerNames,
+    OperationFigures, OtherLatency, ServerNames, SlowCallFigures,
 };
 use crate::units::{ms, rate, share, tidy};
 
@@ -53,6 +54,7 @@ impl Part<'_> {
             figures: self.calls(stats),
             bytes: bytes(row, stats),
             answers: stats.answers.as_deref().map(answers),
+            slowest: slowest(stats),
         };
         rows.map(operation).collect()
     }
@@ -138,6 +140,26 @@ pub(super) fn causes(counts: &FailureCounts, examples: &Messages) -> Vec<CauseCo
         examples: examples.of(failure).to_vec(),
     };
     counts.ranked().into_iter().map(cause).collect()
+}
+
+fn slowest(stats: &RowStats) -> Vec<SlowCallFigures> {
+    let call = |call: &SlowCall| SlowCallFigures {
+        at_secs: tidy(Duration::from_nanos(call.at_ns).as_secs_f64()),
+        user: call.user,
+        latency_ms: ms(call.took_ns),
+        queue_ms: call.phases.queue_ns.map(ms),
+        connect_ms: ms(call.phases.connect_ns),
+        send_ms: ms(call.phases.send_ns),
+        wait_ms: ms(call.phases.wait_ns),
+        read_ms: call.phases.read_ns.map(ms),
+        trace_id: call.trace.map(trace_text),
+    };
+    stats.slowest.all().iter().map(call).collect()
+}
+
+/// A trace's id as W3C Trace Context writes it.
+pub(super) fn trace_text(id: u128) -> String {
+    format!("{id:032x}")
 }
 
 fn bytes(row: &Row, stats: &RowStats) -> Option<BytesFigures> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::figures::Part;
+use super::figures::{Part, trace_text};
 use crate::metrics::RowStats;
 use crate::outcome::{Row, RowKind, Rows, RunOutcome};
 use crate::report::model::{ExchangeFigures, FlowFigures, UncheckedFigures};
@@ -56,6 +56,7 @@ pub(super) fn evidence(outcome: &RunOutcome) -> Vec<ExchangeFigures> {
             message: it.message.clone(),
             request: it.request.clone(),
             answer: it.answer.clone(),
+            trace_id: it.trace.map(trace_text),
         })
     });
     exchange.collect()

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use crate::metrics::{Histogram, Packed, VIOLATIONS_MAX};
+use crate::metrics::{Histogram, Packed, SLOWEST_KEPT, VIOLATIONS_MAX};
 use crate::outcome::{INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen};
 use crate::report::make::{assemble, latency, stored_other, stored_row, tool_figures};
 use crate::report::model::{
     AnswerFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount, ExchangeFigures, Figures,
     FlowFigures, LatencyFigures, OperationFigures, OtherLatency, PopulationFigures, Report,
-    ServedFigures, StageFigures, StoredHistograms, StoredKind, StoredOther, StoredRow, ToolFigures,
-    UncheckedFigures, WarmUp,
+    ServedFigures, SlowCallFigures, StageFigures, StoredHistograms, StoredKind, StoredOther,
+    StoredRow, ToolFigures, UncheckedFigures, WarmUp,
 };
 use crate::scenario::HistogramMode;
 use crate::units::{share, tidy};
@@ -131,6 +131,7 @@ impl<'a> Parts<'a> {
                     figures,
                     bytes: bytes(&sizes[&key]),
                     answers,
+                    slowest: slowest(&sizes[&key]),
                     ..operation.clone()
                 },
                 block.row.map(named),
@@ -631,6 +632,21 @@ fn sum(kind: StoredKind, sources: &[FiguresOf<'_>], length: f64) -> Result<Optio
 }
 
 /// Those of all parts; `None` where a part that has successes does not tell them.
+/// The slowest of all parts, as many as one run keeps.
+fn slowest(parts: &[&OperationFigures]) -> Vec<SlowCallFigures> {
+    let all = parts.iter().flat_map(|part| part.slowest.iter().cloned());
+    let mut all: Vec<SlowCallFigures> = all.collect();
+    all.sort_by(|a, b| {
+        let order = f64::total_cmp(&b.latency_ms, &a.latency_ms);
+        // Whatever the order of the files.
+        order
+            .then(f64::total_cmp(&a.at_secs, &b.at_secs))
+            .then(a.user.cmp(&b.user))
+    });
+    all.truncate(SLOWEST_KEPT);
+    all
+}
+
 fn bytes(parts: &[&OperationFigures]) -> Option<BytesFigures> {
     let ok = parts.iter().map(|it| it.figures.ok).sum();
     let of_parts: Vec<BytesFigures> = parts

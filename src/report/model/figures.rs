@@ -232,6 +232,38 @@ pub struct OperationFigures {
     /// `progress` of the step; else `null`.
     #[serde(default)]
     pub answers: Option<AnswerFigures>,
+    /// The slowest of its successful calls, the slowest first, at most 3; empty without any,
+    /// of turns, and in reports before schema 2.5.
+    #[serde(default)]
+    pub slowest: Vec<SlowCallFigures>,
+}
+
+/// A successful call that took long, and where its time went: the parts follow each other,
+/// and their sum is the latency from the intended start, where there is one, or else the
+/// latency and the time until its first byte was sent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct SlowCallFigures {
+    /// When its first byte was sent, on the run's clock, in seconds.
+    pub at_secs: f64,
+    /// The number of its user among all users of the run, from 1.
+    pub user: u64,
+    /// Its latency, as in the operation's figures.
+    pub latency_ms: f64,
+    /// From the intended start until a user was free to make it; `null` where no start was
+    /// intended.
+    pub queue_ms: Option<f64>,
+    /// Until its first byte was sent: making the connection, where there had to be a new one.
+    pub connect_ms: f64,
+    /// Until the kernel had all of the request; 0 where it took it at once.
+    pub send_ms: f64,
+    /// Until the first byte of the answer that ended it.
+    pub wait_ms: f64,
+    /// Until the last byte of it; `null` where it came on a stream beside.
+    pub read_ms: Option<f64>,
+    /// The id of its trace (W3C Trace Context), with `trace` of the settings; else `null`.
+    #[serde(serialize_with = "own")]
+    pub trace_id: Option<String>,
 }
 
 /// How answers came. Times count from the first byte sent, and are those of successful calls.
@@ -399,6 +431,10 @@ pub struct ExchangeFigures {
     pub request: String,
     /// What came, without secrets, at most 2,000 characters.
     pub answer: String,
+    /// The id of its trace, with `trace` of the settings; else `null`, and in reports before
+    /// schema 2.5.
+    #[serde(default, serialize_with = "own")]
+    pub trace_id: Option<String>,
 }
 
 /// A cause of failures.

@@ -38,7 +38,7 @@ pub use figures::{
     AddressFigures, AnswerFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount,
     ExchangeFigures, Figures, FlowFigures, IsolationFigures, LatencyClass, LatencyFigures,
     LatencyFrom, OperationFigures, Over, PopulationFigures, SecondFigures, ServedFigures,
-    StageFigures, TlsAgreement, TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
+    SlowCallFigures, StageFigures, TlsAgreement, TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,

@@ -113,6 +113,9 @@ fn block(
                 let excerpt = excerpt(text);
                 page.push_wrapped(Line::of(Role::Dim, format!("    {what}: {excerpt}")), 6);
             }
+            if let Some(id) = &exchange.trace_id {
+                page.push_wrapped(Line::of(Role::Dim, format!("    trace: {id}")), 6);
+            }
         }
     }
     let rest = causes.get(CAUSES_SHOWN..).unwrap_or_default();

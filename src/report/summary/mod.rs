@@ -47,6 +47,7 @@ pub(super) fn summary(
     operations::operations(page, report, order);
     operations::flows(page, report);
     ab::ab(page, report);
+    operations::slowest(page, report);
     operations::bytes(page, report);
     operations::answers(page, report);
     operations::servers(page, report);

@@ -8,8 +8,9 @@ use crate::report::model::{Figures, LatencyFigures, OperationFigures, Report, Se
 use crate::report::page::{
     OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text,
 };
+use crate::report::summary::head::secs_text;
 use crate::report::table::{Cell, Table};
-use crate::terminal::Role;
+use crate::terminal::{Line, Role};
 use crate::units::{format_count, format_percent};
 
 /// Columns that give way on a narrow terminal, the first to go first.
@@ -257,6 +258,66 @@ pub(super) fn flows(page: &mut Page, report: &Report) {
     }
     page.gap();
     page.table(table);
+}
+
+/// Operations whose slowest calls are shown, those that took most time; the JSON has all.
+const SLOWEST_SHOWN: usize = 4;
+
+/// The slowest call of each operation, and where its time went; of the first ones all that
+/// are kept.
+pub(super) fn slowest(page: &mut Page, report: &Report) {
+    let mut operations: Vec<&OperationFigures> = report
+        .operations
+        .iter()
+        .filter(|it| !it.slowest.is_empty())
+        .collect();
+    OperationOrder::Time.sort(&mut operations, |it| vec![it], |it| it.full_label());
+    operations.truncate(SLOWEST_SHOWN);
+    let headings = [
+        "slowest calls",
+        "at",
+        "user",
+        "took",
+        "queue",
+        "connect",
+        "send",
+        "wait",
+        "read",
+    ];
+    let mut table = Table::new(&headings).dispensable(&[6, 4, 2, 8, 5, 1]);
+    // With one operation there is room for all of its calls.
+    let n_each = if operations.len() > 1 { 1 } else { usize::MAX };
+    let mut traces = Vec::new();
+    let some = |ms: Option<f64>| Cell::plain(ms_text(ms));
+    for operation in &operations {
+        for call in operation.slowest.iter().take(n_each) {
+            table.row(vec![
+                Cell::of(Role::Accent, operation.full_label()),
+                Cell::plain(secs_text(call.at_secs)),
+                Cell::plain(format_count(call.user)),
+                Cell::of(Role::Strong, ms_text(Some(call.latency_ms))),
+                some(call.queue_ms),
+                some(Some(call.connect_ms)),
+                some(Some(call.send_ms)),
+                some(Some(call.wait_ms)),
+                some(call.read_ms),
+            ]);
+            traces.extend(call.trace_id.as_ref().map(|id| (call.latency_ms, id)));
+        }
+    }
+    if operations.is_empty() {
+        return;
+    }
+    page.gap();
+    page.table(table);
+    // A trace's id is looked for elsewhere: whole, on a line of its own.
+    for (latency_ms, id) in traces {
+        let line = Line::of(
+            Role::Dim,
+            format!("  trace of the {}: ", ms_text(Some(latency_ms))),
+        );
+        page.push(line.add(Role::Plain, id));
+    }
 }
 
 /// Bytes of a call, where answers are large.

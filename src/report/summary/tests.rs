@@ -215,7 +215,10 @@ proptest! {
         }
         outcome.notices.push(message);
         outcome.start.servers[0].name = names.first().cloned();
-        let options = SummaryOptions { layout: crate::terminal::Layout::terminal(width), report_path: None, ..SummaryOptions::endless() };
+        let options = SummaryOptions {
+            layout: crate::terminal::Layout::terminal(width),
+            ..SummaryOptions::endless()
+        };
         for line in summary(&report(&plan(), &outcome), &options) {
             prop_assert!(line.width() <= width, "{}", line.text());
         }

@@ -153,6 +153,7 @@ pub(super) fn resolve(
     let of_parts = (!plan.segment.is_whole()).then_some(SEGMENT_SEED);
     let seed = settings.seed.value.or(of_parts);
     plan.streams = settings.streams.value.unwrap_or_default();
+    plan.trace = settings.trace.value.unwrap_or_default();
     plan.histograms = settings.histograms.value.unwrap_or(plan.histograms);
     plan.is_seed_drawn = seed.is_none();
     plan.seed = seed.unwrap_or(default_seed);
@@ -214,6 +215,7 @@ fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
         .give_way("--respect-retry-after", flags.respect_retry_after);
     settings.seed.give_way("--seed", flags.seed);
     settings.streams.give_way("--streams", flags.streams);
+    settings.trace.give_way("--trace", flags.trace);
     settings.strict.give_way("--strict", flags.strict);
     let think = flags.think.map(constant_think);
     settings.think.give_way("--think", think);
