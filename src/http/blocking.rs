@@ -27,6 +27,7 @@ use super::hint::with_hint;
 use super::lookup::{ADDRESSES_MAX, HostName, bare, bind_addresses};
 use super::tls::{BlockingTls, TlsFault};
 use crate::error::UserError;
+use crate::files::reason;
 use crate::metrics::ConnectFailure;
 use crate::network::{Network, ProxyChoice, ProxyWay};
 use crate::scheduler::begin_connect;
@@ -137,7 +138,7 @@ impl fmt::Display for WayFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unresolved(message) => f.write_str(message),
-            Self::Unconnected { error, .. } => error.fmt(f),
+            Self::Unconnected { error, .. } => f.write_str(&reason(error)),
             Self::Late(doing) => write!(f, "timed out while {doing}"),
         }
     }
