@@ -9,7 +9,8 @@ use super::{CauseCount, Figures};
 use crate::redact::strangers_keys;
 
 /// Listening streams: a GET for each session, or a subscription for each user of a modern
-/// server, held for as long as the session lives. In no total and in no figure of a call. `opening.ok = ended + broken`.
+/// server, held for as long as the session lives. In no total and in no figure of a call.
+/// `opening.ok = ended + broken`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ListenFigures {
