@@ -199,7 +199,7 @@ fn a_panel_leaves_no_remains() {
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::Pid;
 
-    const N_TOOLS: usize = 12;
+    const N_TOOLS: usize = 30;
     let server = FakeServer::on_call(|request, connection| {
         std::thread::sleep(Duration::from_millis(5));
         connection.done(request)
