@@ -650,7 +650,8 @@ fn flows_and_named_steps_stand_in_every_form() {
     };
     let text = shown("text");
     for words in [
-        "\ncheckout\n  sign in ",
+        "\ncheckout\n",
+        "\n  sign in ",
         "\nflow ",
         "  look around ",
         "\n  without thinking",
