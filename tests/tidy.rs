@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
+#[path = "support/packages.rs"]
+mod packages;
 #[path = "support/source.rs"]
 mod source;
 
@@ -50,6 +52,8 @@ const NEVER: &[(&str, &str)] = &[
 /// Dependencies, by the name that code gives them, and the modules that may name them.
 const DEPENDENCIES: &str = "
     argh: cli
+    argh_complete: cli
+    roff: cli
     csv: data report
     toml: scenario init
     jsonschema: json_schema
@@ -99,6 +103,7 @@ fn the_sources_keep_the_rules() {
             let others = [
                 "configs/kubernetes-job.yaml",
                 "configs/grafana-dashboard.json",
+                "configs/Containerfile",
             ];
             let is_known = name.ends_with(".toml") || others.contains(&&*name);
             assert!(is_known, "{name}: a sample config is TOML");

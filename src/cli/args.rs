@@ -46,7 +46,8 @@ macro_rules! command {
             /// use the embedded demo server
             #[argh(switch)]
             pub(super) demo: bool,
-            /// config file; without it .pmcp/loadtest.toml here or above
+            /// config file, - is the standard input; without it .pmcp/loadtest.toml here or
+            /// above
             #[argh(option, arg_name = "file")]
             pub(super) config: Option<String>,
             /// call this tool and nothing else: as the config's scenario does, or
@@ -278,7 +279,7 @@ macro_rules! command {
     (@ $head:tt $name:ident [$($fields:tt)*] report $($rest:tt)*) => {
         command!(@ $head $name [$($fields)*
             /// JSON report; a new file in .pmcp/reports unless given, - is stdout
-            #[argh(option, arg_name = "file")]
+            #[argh(option, short = 'o', arg_name = "file")]
             pub(super) report: Option<String>,
             /// write no JSON report
             #[argh(switch)]
@@ -325,6 +326,7 @@ macro_rules! command {
     (@ [$($head:tt)*] $name:ident [$($fields:tt)*]) => {
         #[derive(FromArgs, ArgsInfo)]
         $($head)*
+        #[argh(help_triggers("-h", "--help", "help"))]
         pub(super) struct $name {
             $($fields)*
             /// when to colour: auto, always or never
@@ -455,9 +457,10 @@ fn tool(
 /// per tool.
 #[derive(FromArgs, ArgsInfo)]
 #[argh(
+    help_triggers("-h", "--help", "help"),
     example = "See a report at once, against the embedded demo server:\n  $ {command_name} run --demo",
     example = "Write a config from what your server offers, then run it:\n  $ {command_name} init http://127.0.0.1:8080/mcp\n  $ {command_name} run",
-    note = "Each command has a --help of its own.",
+    note = "Each command has a --help of its own; `man` prints all of them as one page.",
     error_code(0, "all is well"),
     error_code(1, "could not run: no server, no session, no file"),
     error_code(2, "the command line or the config is at fault"),
@@ -470,7 +473,7 @@ fn tool(
 )]
 pub(super) struct LoadTest {
     /// print the version
-    #[argh(switch)]
+    #[argh(switch, short = 'V')]
     pub(super) version: bool,
     #[argh(subcommand)]
     pub(super) command: Option<CommandArgs>,
@@ -491,6 +494,8 @@ pub(super) enum CommandArgs {
     Compare(Compare),
     Demo(Demo),
     Schema(Schema),
+    Completions(Completions),
+    Man(Man),
 }
 
 impl CommandArgs {
@@ -508,6 +513,8 @@ impl CommandArgs {
             Self::Compare(args) => args.terminal(terminal),
             Self::Demo(args) => args.terminal(terminal),
             Self::Schema(args) => args.terminal(terminal),
+            Self::Completions(args) => args.terminal(terminal),
+            Self::Man(args) => args.terminal(terminal),
         }
     }
 }
@@ -535,13 +542,13 @@ command! {
     {
         /// virtual users, each with a connection and a session of its own; 10
         /// unless given
-        #[argh(option, arg_name = "n", from_str_fn(options::users))]
+        #[argh(option, short = 'c', arg_name = "n", from_str_fn(options::users))]
         pub(super) vus: Option<u32>,
         /// how long to make load, such as 30s or 5m; 30s unless given
-        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
+        #[argh(option, short = 'd', arg_name = "time", from_str_fn(parse_duration))]
         pub(super) duration: Option<Duration>,
         /// stop after exactly this number of iterations in all, if that comes first
-        #[argh(option, arg_name = "n", from_str_fn(options::iterations))]
+        #[argh(option, short = 'n', arg_name = "n", from_str_fn(options::iterations))]
         pub(super) iterations: Option<u64>,
         /// stages of virtual users: 30s:50,2m:50,30s:0 ramps to 50, holds, ramps
         /// down
@@ -552,7 +559,7 @@ command! {
         pub(super) ramp_up: Option<Duration>,
         /// open model: iterations start at this rate, such as 200/s, whether
         /// earlier ones have ended or not
-        #[argh(option, arg_name = "rate", from_str_fn(parse_rate))]
+        #[argh(option, short = 'r', arg_name = "rate", from_str_fn(parse_rate))]
         pub(super) rate: Option<f64>,
         /// open model: the pool of users that serve arrivals; 100 unless given
         #[argh(option, arg_name = "n", from_str_fn(options::users))]
@@ -681,7 +688,10 @@ command! {
     #[argh(
         subcommand,
         name = "init",
-        example = "  $ {command_name} http://127.0.0.1:8080/mcp --api-key KEY"
+        example = "  $ {command_name} http://127.0.0.1:8080/mcp --api-key KEY",
+        error_code(0, "written"),
+        error_code(1, "could not ask the server, or the file could not be written"),
+        error_code(2, "the command line is at fault, or the file exists already")
     )]
     Init:
     {
@@ -689,7 +699,7 @@ command! {
         #[argh(positional)]
         pub(super) url: Option<String>,
         /// where to write; .pmcp/loadtest.toml unless given, - is stdout
-        #[argh(option, arg_name = "file")]
+        #[argh(option, short = 'o', arg_name = "file")]
         pub(super) output: Option<String>,
         /// switch on the tools that may change something, too: by the specification, a
         /// tool that is not marked may be destructive
@@ -742,10 +752,18 @@ command! {
 
 command! {
     /// Validates a config: prints the resolved plan, or every fault with its line.
-    #[argh(subcommand, name = "check")]
+    #[argh(
+        subcommand,
+        name = "check",
+        example = "The config that another program writes:\n  $ generate | {command_name} -",
+        error_code(0, "no faults"),
+        error_code(1, "a file that the config names cannot be used, or stdout not written to"),
+        error_code(2, "the command line or the config is at fault")
+    )]
     Check:
     {
-        /// the config; .pmcp/loadtest.toml here or above unless given
+        /// the config, - is the standard input; .pmcp/loadtest.toml here or above unless
+        /// given
         #[argh(positional)]
         pub(super) config: Option<String>,
         /// show what `run --segment` would do: this part of the load, such as 2/4
@@ -774,8 +792,8 @@ command! {
     )]
     Try:
     {
-        /// the config; .pmcp/loadtest.toml here or above unless given. An address is
-        /// that of the server
+        /// the config, - is the standard input; .pmcp/loadtest.toml here or above unless
+        /// given. An address is that of the server
         #[argh(positional)]
         pub(super) config: Option<String>,
         /// the server, such as http://127.0.0.1:8080/mcp; takes the place of the
@@ -945,7 +963,10 @@ command! {
     #[argh(
         subcommand,
         name = "demo",
-        example = "4 calls at a time, 20 ms each: 200 a second is its limit, at 4 users:\n  $ {command_name} --port 8080 --capacity 4/fixed:20ms"
+        example = "4 calls at a time, 20 ms each: 200 a second is its limit, at 4 users:\n  $ {command_name} --port 8080 --capacity 4/fixed:20ms",
+        error_code(0, "served until it was interrupted"),
+        error_code(1, "the port is taken"),
+        error_code(2, "the command line is at fault")
     )]
     Demo:
     {
@@ -1017,13 +1038,77 @@ command! {
         subcommand,
         name = "schema",
         example = "  $ {command_name} config > .pmcp/loadtest.schema.json",
-        note = "A config whose first line is `#:schema ./loadtest.schema.json` is checked and completed by editors that know TOML; `init` writes both."
+        note = "A config whose first line is `#:schema ./loadtest.schema.json` is checked and completed by editors that know TOML; `init` writes both.",
+        error_code(0, "printed"),
+        error_code(1, "stdout could not be written to"),
+        error_code(2, "the command line is at fault")
     )]
     Schema:
     {
         /// of what: report, config, find, calibration or comparison
         #[argh(positional)]
         pub(super) of: SchemaOf,
+    }
+}
+
+command! {
+    /// Prints a script that completes commands, flags and files of this program in a
+    /// shell.
+    #[argh(
+        subcommand,
+        name = "completions",
+        example = "bash:\n  $ {command_name} bash > ~/.local/share/bash-completion/completions/cargo-pmcp",
+        example = "zsh, into a folder of $fpath:\n  $ {command_name} zsh > ~/.zfunc/_cargo-pmcp",
+        example = "fish:\n  $ {command_name} fish > ~/.config/fish/completions/cargo-pmcp.fish",
+        example = "nushell, then `source` it in config.nu:\n  $ {command_name} nushell > ~/.config/nushell/cargo-pmcp.nu",
+        error_code(0, "printed"),
+        error_code(1, "stdout could not be written to"),
+        error_code(2, "the command line is at fault")
+    )]
+    Completions:
+    {
+        /// bash, zsh, fish or nushell
+        #[argh(positional)]
+        pub(super) shell: ShellName,
+    }
+}
+
+/// The shells that can be told what there is to complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ShellName {
+    Bash,
+    Zsh,
+    Fish,
+    Nushell,
+}
+
+impl std::str::FromStr for ShellName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "bash" => Ok(Self::Bash),
+            "zsh" => Ok(Self::Zsh),
+            "fish" => Ok(Self::Fish),
+            "nushell" | "nu" => Ok(Self::Nushell),
+            _ => Err("expected one of `bash`, `zsh`, `fish`, `nushell`".to_string()),
+        }
+    }
+}
+
+command! {
+    /// Prints the manual as a page for `man`: all commands with all flags.
+    #[argh(
+        subcommand,
+        name = "man",
+        example = "Read it:\n  $ {command_name} | man -l -",
+        example = "Install it:\n  $ {command_name} > ~/.local/share/man/man1/cargo-pmcp-loadtest.1",
+        error_code(0, "printed"),
+        error_code(1, "stdout could not be written to"),
+        error_code(2, "the command line is at fault")
+    )]
+    Man:
+    {
     }
 }
 

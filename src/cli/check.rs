@@ -6,8 +6,9 @@ use super::args::Check;
 use super::common::{current_folder, load_plan, read_source};
 use super::exit;
 use crate::error::UserError;
+use crate::host::Cpus;
 use crate::http::check_tls;
-use crate::scenario::{self, CONFIG_PATH, Overrides};
+use crate::scenario::{self, CONFIG_PATH, Overrides, Plan};
 use crate::terminal::{Align, Line, Role, Terminal, display_width, pad};
 
 /// For configs that leave the address to the command line.
@@ -33,19 +34,7 @@ pub(super) fn check(args: &Check, terminal: &Terminal) -> Result<u8, UserError> 
     check_tls(&plan.network.tls)?;
     let columns = terminal.stdout_layout().columns.unwrap_or(usize::MAX);
     let mut described = scenario::describe(&plan);
-    // What a variable says of scheme, host and path is what is asked for here.
-    let filled = plan.filled_url().unwrap_or_default();
-    let redactor = plan.redactor();
-    terminal.hide(redactor.secrets().filter(|secret| !filled.contains(secret)));
-    // What the variables make of the address is for this user's eyes, not for a
-    // report.
-    if let Some(filled) = plan.filled_url()
-        && let Some((_, target)) = described.iter_mut().find(|(key, _)| key == "target")
-    {
-        // A piece of a secret address is masked as well, but for this.
-        terminal.keep(&filled);
-        *target = format!("{filled} (`{target}` in the config)");
-    }
+    resolve(&plan, &mut described, terminal);
     let key_width = described
         .iter()
         .map(|(key, _)| display_width(key))
@@ -70,4 +59,28 @@ pub(super) fn check(args: &Check, terminal: &Terminal) -> Result<u8, UserError> 
         .print(&lines)
         .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
     Ok(exit::PASSED)
+}
+
+/// Says what variables make of the addresses, and what this host makes of the plan: that
+/// is for this user's eyes, and not for a report.
+fn resolve(plan: &Plan, described: &mut [(String, String)], terminal: &Terminal) {
+    let targets = || std::iter::once(&plan.target).chain(plan.targets());
+    // What a variable says of scheme, host and path is what is asked for here.
+    let filled: Vec<String> = targets().filter_map(|target| target.filled_url()).collect();
+    let redactor = plan.redactor();
+    let is_shown = |secret: &&str| filled.iter().any(|filled| filled.contains(secret));
+    terminal.hide(redactor.secrets().filter(|secret| !is_shown(secret)));
+    for (key, value) in described {
+        let target = || targets().find(|target| target.url.shown == *value);
+        if key.trim_start() == "target"
+            && let Some(filled) = target().and_then(|target| target.filled_url())
+        {
+            // A piece of a secret address is masked as well, but for this.
+            terminal.keep(&filled);
+            *value = format!("{filled} (`{value}` in the config)");
+        } else if key == "workers" && plan.workers.count.is_none() {
+            let n_workers = Cpus::of_this_process().default_workers();
+            *value = format!("{n_workers} on this host: {value}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ use crate::clock::Utc;
 use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::decide::compare::compare_populations;
 use crate::error::{UserError, shortened};
-use crate::files::{WRITTEN_BYTES_MAX, read_text};
+use crate::files::{WRITTEN_BYTES_MAX, is_stdin, read_stdin, read_text};
 use crate::report::compare::{sample, whole};
 use crate::report::{BuildInfo, LiveChoice, LiveLine, LiveStyle, Report};
 use crate::scenario::{self, Overrides, Plan, Source};
@@ -151,7 +151,15 @@ pub(super) fn tell_all(
     exit::strongest(std::iter::once(code).chain(codes))
 }
 
+/// Reads a config; `-` is the standard input, whose files are named from the current
+/// folder on.
 pub(super) fn read_source(path: &Path) -> Result<Source, UserError> {
+    if is_stdin(path) {
+        let path = PathBuf::from("standard input");
+        let text = read_stdin(WRITTEN_BYTES_MAX)
+            .map_err(|why| UserError::usage(format!("the config of the standard input {why}")))?;
+        return Ok(Source { path, text });
+    }
     let text = read_text(path, WRITTEN_BYTES_MAX).map_err(|why| {
         UserError::usage(format!("the config `{}` {why}", path.display()))
             .hint("`cargo pmcp loadtest init` writes one")

@@ -9,12 +9,14 @@ mod calibrate;
 mod check;
 mod common;
 mod compare;
+mod completions;
 mod demo;
 pub mod exit;
 mod find;
 mod help;
 mod init;
 mod login;
+mod man;
 mod oauth;
 mod options;
 mod outputs;
@@ -36,9 +38,9 @@ use argh::FromArgs;
 use crate::error::UserError;
 use crate::terminal::{ColorChoice, Line, Role, Terminal};
 use args::{CommandArgs, LoadTest};
-use help::{help_text, print_text};
+use help::print_help;
 use secrets::{given_secrets, secrets_of_environment};
-use words::{Instead, mistake, normalize, program_name};
+use words::{Instead, is_own_binary, mistake, normalize, program_name};
 
 /// Runs the program. `args` are those of the process, with its name first. May
 /// be called more than once in a process.
@@ -108,7 +110,9 @@ fn run_command_line(args: impl IntoIterator<Item = std::ffi::OsString>, terminal
         Ok(load_test) => dispatch(load_test, &words, terminal),
         // Help goes to stdout, a mistake to stderr with what would have been right.
         Err(early) if early.status.is_ok() => {
-            print_text(terminal, &early.output);
+            let mut words = typed.iter().copied();
+            let command = words.find(|word| args::commands().contains(word));
+            print_help(terminal, command.unwrap_or_default());
             exit::PASSED
         }
         Err(early) => say(Instead::Wrong(mistake(&early, &typed)), terminal),
@@ -135,6 +139,11 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
         CommandArgs::Compare(args) => compare::compare(args, words, terminal),
         CommandArgs::Demo(args) => demo::demo(args, terminal),
         CommandArgs::Schema(args) => schema::schema(&args, terminal),
+        CommandArgs::Completions(args) => {
+            let program = words.first().map_or("", String::as_str);
+            completions::completions(&args, is_own_binary(program), terminal)
+        }
+        CommandArgs::Man(_) => man::man(terminal),
     };
     result.unwrap_or_else(|error| {
         terminal.print_error(&error);
@@ -151,7 +160,7 @@ fn say(answer: Instead, terminal: &Terminal) -> u8 {
             exit::PASSED
         }
         Instead::Help => {
-            print_text(terminal, &help_text());
+            print_help(terminal, "");
             exit::PASSED
         }
         Instead::Wrong(error) => {

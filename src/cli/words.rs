@@ -19,10 +19,10 @@ pub(super) enum Instead {
 
 /// What the user calls the program by.
 pub(super) fn program_name(program: &str, words: &[String]) -> String {
-    let stem = stem(program);
-    if !stem.ends_with(OWN_NAME) {
+    if !is_own_binary(program) {
         return COMMAND.to_string();
     }
+    let stem = stem(program);
     // Cargo says the name once more.
     match words.first() {
         Some(first) if first == OWN_NAME => format!("cargo {OWN_NAME}"),
@@ -32,6 +32,11 @@ pub(super) fn program_name(program: &str, words: &[String]) -> String {
 
 /// The program that has no other commands.
 const OWN_NAME: &str = "pmcp-loadtest";
+
+/// Whether the program is the binary that has no other commands.
+pub(super) fn is_own_binary(program: &str) -> bool {
+    stem(program).ends_with(OWN_NAME)
+}
 
 fn stem(program: &str) -> String {
     Path::new(program)
@@ -45,7 +50,7 @@ fn stem(program: &str) -> String {
 /// same. `--name=value` becomes two words, which is all the parser knows.
 pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, Instead> {
     let mut rest = words;
-    let is_own_binary = stem(program).ends_with(OWN_NAME);
+    let is_own_binary = is_own_binary(program);
     if let [first, more @ ..] = rest
         && (first == "pmcp" || first == OWN_NAME)
     {
@@ -71,18 +76,10 @@ pub(super) fn normalize(program: &str, words: &[String]) -> Result<Vec<String>, 
     if rest.first().is_some_and(|flag| flag == "-V") {
         return Err(Instead::Version);
     }
-    // The parser knows no short form of `--help`.
-    if let [commands @ .., last] = rest
-        && last == "-h"
-        && commands.len() <= 1
-    {
-        let help = std::iter::once("--help".to_string());
-        return Ok(commands.iter().cloned().chain(help).collect());
-    }
     separated(rest).map_err(Instead::Wrong)
 }
 
-/// `--name=value` and `-HName: value` as two words, which is all the parser
+/// `--name=value`, `-HName: value` and `-c50` as two words, which is all the parser
 /// knows. What follows a flag that takes a value, or `--`, is not read as a flag.
 fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
     let command = words.first().map_or("", String::as_str);
@@ -91,7 +88,7 @@ fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
         let flag = flags.iter().find(|flag| flag.name == name);
         flag.map(|flag| flag.takes_value)
     };
-    let takes_files = matches!(command, "report" | "compare");
+    let takes_files = matches!(command, "report" | "compare" | "check" | "try");
     let mut separate = Vec::with_capacity(words.len());
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
@@ -101,11 +98,10 @@ fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
             break;
         }
         // `-HName: value`, as curl takes it.
-        if let Some(header) = word.strip_prefix("-H").filter(|header| !header.is_empty())
-            && !header.starts_with('=')
-            && takes_value("-H") == Some(true)
+        if let Some((short, value)) =
+            split_short(word).filter(|(name, _)| takes_value(name) == Some(true))
         {
-            separate.extend(["-H".to_string(), header.to_string()]);
+            separate.extend([short.to_string(), value.to_string()]);
             continue;
         }
         let Some((name, value)) = split_value(word) else {
@@ -125,6 +121,15 @@ fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
         separate.extend([name.to_string(), value.to_string()]);
     }
     Ok(separate)
+}
+
+/// A short flag and the value that is written behind its letter.
+fn split_short(word: &str) -> Option<(&str, &str)> {
+    let mut chars = word.char_indices().skip(1);
+    let (_, letter) = chars.next()?;
+    let (at, behind) = chars.next()?;
+    let is_short = word.starts_with('-') && letter.is_ascii_alphabetic() && behind != '=';
+    is_short.then(|| word.split_at(at))
 }
 
 fn split_value(word: &str) -> Option<(&str, &str)> {
@@ -284,9 +289,9 @@ mod tests {
         check(
             "cargo-pmcp",
             &["loadtest", "run", "-h"],
-            Some(&["run", "--help"]),
+            Some(&["run", "-h"]),
         );
-        check("cargo-pmcp", &["loadtest", "-h"], Some(&["--help"]));
+        check("cargo-pmcp", &["loadtest", "-h"], Some(&["-h"]));
         check("cargo-pmcp", &["run"], None);
         check("cargo-pmcp", &[], None);
     }
@@ -329,6 +334,10 @@ mod tests {
             &["run", "-H", "A: b=c", "-H", "-HA: b", "-H=A: b"],
         );
         check(&["demo", "-HA: b"], &["demo", "-HA: b"]);
+        check(
+            &["run", "-c50", "-d", "-c5", "-c=5", "-é5", "-"],
+            &["run", "-c", "50", "-d", "-c5", "-c=5", "-é5", "-"],
+        );
         check(
             &["report", "a", "-", "--output", "-"],
             &["report", "a", STDIN, "--output", "-"],

@@ -186,6 +186,14 @@ pub struct Target {
 }
 
 impl Target {
+    /// Where the requests go, references filled in, for the eyes of the user who
+    /// has set the variables: without what may be a credential. `None`: the
+    /// address holds no reference.
+    pub fn filled_url(&self) -> Option<String> {
+        let filled = address::shown(&self.url.value);
+        (filled != self.url.shown).then_some(filled)
+    }
+
     /// The server at an address, with no headers of the user. Its era is found
     /// when the run begins.
     ///
@@ -950,14 +958,6 @@ impl Plan {
     /// time and service time differ.
     pub fn has_intended_starts(&self) -> bool {
         self.load.unit() == LoadUnit::Rate || self.load.pacing().is_some()
-    }
-
-    /// Where the requests go, references filled in, for the eyes of the user who
-    /// has set the variables: without what may be a credential. `None`: the
-    /// address holds no reference.
-    pub fn filled_url(&self) -> Option<String> {
-        let filled = address::shown(&self.target.url.value);
-        (filled != self.target.url.shown).then_some(filled)
     }
 
     /// The proxy that is named for the server, and whether requests go through it.

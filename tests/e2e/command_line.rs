@@ -162,6 +162,71 @@ mod help {
     }
 
     #[test]
+    fn flags_stand_in_groups_with_short_forms_variables_and_exit_codes() {
+        let help = help_of(&["run"]);
+        let mut rest = help.as_str();
+        for in_order in [
+            "\nArguments:\n  [URL]",
+            "\nLoad:\n  -c, --vus <n>",
+            "\n  -d, --duration <time>",
+            "\n  -n, --iterations <n>",
+            "\n  -r, --rate <rate>",
+            "\nThresholds:\n",
+            "\n  -H, --header <header>",
+            "\nTLS:\n",
+            "\n  -o, --report <file>",
+            "\n  -h, --help",
+            "\nEnvironment:\n  MCP_API_KEY",
+            "\nExit codes:\n  0 ",
+            "\n  130 ",
+            "\nExamples:\n",
+            "\n    $ cargo pmcp loadtest run ",
+        ] {
+            let found = rest.split_once(in_order);
+            let (_, behind) = found.unwrap_or_else(|| panic!("no {in_order:?} in\n{rest}"));
+            rest = behind;
+        }
+        for words in [
+            &["help", "run"][..],
+            &["run", "-h"],
+            &["run", "--demo", "--help"],
+        ] {
+            let arguments = [&["loadtest"], words].concat();
+            let finished = Program::new(&arguments).run().expect_code(0);
+            assert_eq!(finished.stdout, help, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn short_flags_are_those_of_their_long_names() {
+        let short = ["run", "--demo", "-c2", "-n", "10", "-o", "-", "--quiet"];
+        let finished = loadtest(&short);
+        let report: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+        assert_eq!(report["totals"]["started"], 10, "{finished}");
+        assert_eq!(report["config"]["virtual_users"], 2, "{report:#}");
+    }
+
+    #[test]
+    fn a_config_comes_from_the_standard_input() {
+        let config = "[settings]\niterations = 5\n\n[[scenario]]\ntype = \"tools/list\"\n";
+        for arguments in [
+            &["loadtest", "check", "-"][..],
+            &["loadtest", "try", "-", "--demo"],
+            &["loadtest", "run", "--config", "-", "--demo", "--no-report"],
+        ] {
+            let finished = Program::new(arguments).stdin(config).run().expect_code(0);
+            assert!(!finished.stdout.is_empty(), "{finished}");
+        }
+        let faulty = Program::new(&["loadtest", "check", "-"]).stdin("[settings]\nvus = 1\n");
+        let faulty = faulty.run().expect_code(2);
+        assert!(faulty.stderr.contains("standard input:2"), "{faulty}");
+        let large = " ".repeat((4 << 20) + 1);
+        let large = Program::new(&["loadtest", "check", "-"]).stdin(&large);
+        let large = large.run().expect_code(2);
+        assert!(large.stderr.contains("is larger than 4 MiB"), "{large}");
+    }
+
+    #[test]
     fn without_a_command_it_helps_too() {
         let expected = help_of(&[]);
         for arguments in [&[][..], &["--help"], &["loadtest"], &["loadtest", "help"]] {
@@ -171,13 +236,12 @@ mod help {
     }
 
     #[test]
-    fn it_has_no_colour_and_fits_a_terminal_but_for_usage_and_examples() {
+    fn it_has_no_colour_and_fits_a_terminal_but_for_examples() {
         for command in ["run", "init", "check", "try", "calibrate", "demo"] {
             let help = help_of(&[command]);
             assert!(!help.contains('\x1b'), "{help}");
-            let options = help.split_once("Options:").map(|(_, rest)| rest);
-            let options = options.and_then(|rest| rest.split("Examples:").next());
-            for line in options.unwrap_or_default().lines() {
+            let lines = help.lines().skip(1).filter(|line| !line.contains(" $ "));
+            for line in lines {
                 assert!(line.chars().count() <= 80, "{line}");
             }
         }

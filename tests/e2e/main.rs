@@ -81,6 +81,7 @@ mod secrets;
 mod segments;
 mod sessions;
 mod shapes;
+mod shells;
 mod slowest;
 mod soak;
 mod steady;

@@ -1,0 +1,147 @@
+//! `completions`: scripts for shells, which `argh_complete` writes of the parser's flags.
+//!
+//! It writes for one program by its name. Here its scripts are made to hold for what cargo
+//! is asked for (`cargo pmcp loadtest …`), too, and mended where a shell would offer
+//! nothing: the end-to-end tests try each in its shell.
+
+use std::io::Write;
+
+use argh::{ArgsInfo, CommandInfoWithArgs, SubCommandInfo};
+use argh_complete::Generator;
+use argh_complete::bash::Bash;
+use argh_complete::fish::Fish;
+use argh_complete::nushell::Nushell;
+use argh_complete::zsh::Zsh;
+
+use super::args::{Completions, LoadTest, ShellName};
+use super::exit;
+use super::help::first_clause;
+use crate::error::UserError;
+use crate::terminal::{Terminal, forgive_broken_pipe};
+
+/// `is_own_binary`: the program is the binary that has no other commands.
+pub(super) fn completions(
+    args: &Completions,
+    is_own_binary: bool,
+    terminal: &Terminal,
+) -> Result<u8, UserError> {
+    let called = match is_own_binary {
+        false => &Called {
+            program: "cargo-pmcp",
+            of_cargo: "pmcp",
+            words: &["loadtest"],
+        },
+        true => &Called {
+            program: "cargo-pmcp-loadtest",
+            of_cargo: "pmcp-loadtest",
+            words: &[],
+        },
+    };
+    let text = match args.shell {
+        ShellName::Bash => called.bash(),
+        ShellName::Zsh => called.zsh(),
+        ShellName::Fish => called.fish(),
+        ShellName::Nushell => called.nushell(),
+    };
+    let mut out = terminal.stdout();
+    out.write_all(text.as_bytes())
+        .or_else(forgive_broken_pipe)
+        .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
+    Ok(exit::PASSED)
+}
+
+/// How the program is called.
+struct Called {
+    program: &'static str,
+    /// What follows `cargo`.
+    of_cargo: &'static str,
+    /// What stands before the commands, in both.
+    words: &'static [&'static str],
+}
+
+impl Called {
+    fn bash(&self) -> String {
+        let script = Bash::generate(self.program, &below(self.words));
+        // It takes any word for a command, such as the one behind `--tool`.
+        let n_words = self.words.len() + 2;
+        let first = format!("\"${{COMP_WORDS[@]:0:{n_words}}}\"");
+        let script = script.replace("in ${COMP_WORDS[@]};", &format!("in {first};"));
+        let of_cargo = BASH_OF_CARGO.replace("PROGRAM", self.program);
+        script + &of_cargo.replace("OF_CARGO", self.of_cargo)
+    }
+
+    fn zsh(&self) -> String {
+        let script = Zsh::generate(self.program, &below(self.words));
+        // It offers nothing for values and arguments. Files are what the other shells offer.
+        let script = script.replace("': :'", "':value:_files'");
+        script.replace("    && return 0", "    '*:file:_files' && return 0")
+    }
+
+    fn fish(&self) -> String {
+        let of_cargo = [&[self.of_cargo], self.words].concat();
+        let name = format!("__fish_cargo_{}_using_command", self.of_cargo);
+        let script = Fish::generate("cargo", &below(&of_cargo));
+        let script = script.replace("__fish_cargo_using_command", &name);
+        let own = Fish::generate(self.program, &below(self.words));
+        mended_fish(&own, self.words.len() + 1) + &mended_fish(&script, of_cargo.len() + 1)
+    }
+
+    fn nushell(&self) -> String {
+        let program = below(self.words);
+        let of_cargo = format!("cargo {}", self.of_cargo);
+        Nushell::generate(self.program, &program) + &Nushell::generate(&of_cargo, &program)
+    }
+}
+
+/// `n_words` lead to a command.
+fn mended_fish(script: &str, n_words: usize) -> String {
+    // Known to fish 4 only; what is known to all is the same here.
+    let script = script.replace("commandline -xpc", "commandline -opc");
+    // It would offer a command's flags only as long as no argument is there.
+    let is_other = "test $count_cleaned -ne $count_target";
+    let is_short = format!(
+        "test $count_cleaned -lt $count_target; or begin; \
+         test $count_target -lt {n_words}; and {is_other}; end"
+    );
+    let script = script.replace(is_other, &is_short);
+    // Where a command takes no argument, its flags may take files all the same.
+    script.replace(" -f -l ", " -l ")
+}
+
+/// Cargo's own completion knows no other subcommands; it is asked for all but ours.
+const BASH_OF_CARGO: &str = r#"
+_cargo_or_OF_CARGO() {
+    if [[ $COMP_CWORD -ge 2 && ${COMP_WORDS[1]} == OF_CARGO ]]; then
+        COMP_WORDS=(PROGRAM "${COMP_WORDS[@]:2}")
+        COMP_CWORD=$((COMP_CWORD - 1))
+        _PROGRAM
+        return
+    fi
+    if ! declare -F _cargo > /dev/null && command -v rustc > /dev/null; then
+        source "$(rustc --print sysroot)/etc/bash_completion.d/cargo" 2> /dev/null
+        complete -F _cargo_or_OF_CARGO -o bashdefault -o default cargo
+    fi
+    if declare -F _cargo > /dev/null; then
+        _cargo "$@"
+    fi
+}
+complete -F _cargo_or_OF_CARGO -o bashdefault -o default cargo
+"#;
+
+/// What there is to complete behind these words.
+fn below(words: &[&'static str]) -> CommandInfoWithArgs {
+    let mut command = LoadTest::get_args_info();
+    for of in &mut command.commands {
+        // All of a description would fill the screen.
+        of.command.description = first_clause(of.command.description);
+    }
+    for name in words.iter().rev() {
+        command.name = name;
+        let commands = vec![SubCommandInfo { name, command }];
+        command = CommandInfoWithArgs {
+            commands,
+            ..CommandInfoWithArgs::default()
+        };
+    }
+    command
+}
