@@ -1,6 +1,7 @@
 //! The load tester for MCP servers behind `cargo pmcp loadtest`.
 //!
-//! How to use the program stands in its `README.md`. This is the library that
+//! How to use the program stands in its `README.md`, and behind that in the
+//! [`reference`](mod@reference). This is the library that
 //! the program is made of, and that another command line can embed: **a plan in,
 //! an observer called while it runs, an outcome out**.
 //!
@@ -137,6 +138,9 @@ pub mod report;
 pub mod scenario;
 
 pub use servers::demo;
+
+#[doc = include_str!("reference.md")]
+pub mod reference {}
 
 mod address;
 mod alarm;

@@ -1,4 +1,5 @@
-//! The README's quick start, command by command, as a newcomer would type it.
+//! The README's quick start, command by command, as a newcomer would type it, and the
+//! examples of the reference.
 //!
 //! The commands are those of the fenced `sh` blocks between the comments
 //! `<!-- quick start -->` and `<!-- /quick start -->`. They run in their order
@@ -206,7 +207,7 @@ fn quick_start(readme: &str) -> Vec<String> {
 /// The script of a job in the section *In CI*: the block of lines below the first line
 /// that ends with `|` after `from`, with a moment for a minute.
 fn ci_script(from: &str) -> String {
-    let readme = repository_file("README.md");
+    let readme = all_pages();
     let (_, rest) = readme
         .split_once("<!-- in ci -->")
         .expect("a marked section");
@@ -325,7 +326,7 @@ fn blocks<'a>(readme: &'a str, mark: &str) -> Vec<(&'a str, &'a str)> {
 #[test]
 fn every_config_of_the_reference_runs() {
     share::one_part();
-    let readme = repository_file("README.md");
+    let readme = all_pages();
     let blocks = blocks(&readme, "configs");
     let demo = demo(DemoOptions::default());
     // The demo has no code mode.
@@ -384,7 +385,7 @@ fn the_reference_has_an_example_for_each_key() {
     // It would need a second server; `tests/e2e/populations.rs` has one.
     known.remove(&key("population", "url"));
     known.retain(|(_, name)| !NEED_CERTIFICATES.contains(&name.as_str()));
-    let readme = repository_file("README.md");
+    let readme = all_pages();
     let mut used = BTreeSet::new();
     for (words, config) in blocks(&readme, "configs") {
         if words.starts_with("toml") {
@@ -448,7 +449,7 @@ fn note_used(value: &Value, table: &str, used: &mut BTreeSet<Key>) {
 /// for ports, times and tokens.
 #[test]
 fn the_transcripts_of_try_are_what_it_shows() {
-    let readme = repository_file("README.md");
+    let readme = all_pages();
     let marks = readme.split("<!-- transcript: ").skip(1);
     let mut n_transcripts = 0;
     for mark in marks {
@@ -481,9 +482,84 @@ fn steady(text: &str) -> String {
     lines.join("\n")
 }
 
+/// What a user reads: the README and the reference behind it.
+fn all_pages() -> String {
+    repository_file("README.md") + &repository_file("src/reference.md")
+}
+
 fn repository_file(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Headings as GitHub and rustdoc make anchors of them, and links to them, from page to
+/// page.
+#[test]
+fn links_lead_to_headings_and_files() {
+    let pages = ["README.md", "src/reference.md", "benches/README.md"];
+    let mut n_links = 0;
+    for page in pages {
+        let text = repository_file(page);
+        for link in links(&text) {
+            if link.contains("://") {
+                continue;
+            }
+            n_links += 1;
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+            let own = root.join(page);
+            let target = match path {
+                "" => own,
+                path => own.parent().expect("a file").join(path),
+            };
+            assert!(target.exists(), "{page}: {link}");
+            if !anchor.is_empty() {
+                let target = std::fs::read_to_string(target).expect("a page");
+                let anchors = anchors(&target);
+                assert!(anchors.contains(anchor), "{page}: {link} of {anchors:?}");
+            }
+        }
+    }
+    assert!(n_links > 40, "{n_links}");
+}
+
+/// Where the links of a page lead, those of code apart.
+fn links(text: &str) -> Vec<&str> {
+    let parts = prose(text).flat_map(|line| line.split("](").skip(1));
+    parts
+        .filter_map(|part| Some(part.split_once(')')?.0))
+        .collect()
+}
+
+fn anchors(text: &str) -> BTreeSet<String> {
+    let headings = prose(text).filter(|line| line.starts_with('#'));
+    let anchors = headings.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        let is_kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+        let words: String = words.chars().filter(is_kept).collect();
+        words.replace(' ', "-")
+    });
+    anchors.collect()
+}
+
+/// The lines outside of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut is_code = false;
+    text.lines().filter(move |line| {
+        is_code ^= line.starts_with("```");
+        !is_code && !line.starts_with("```")
+    })
+}
+
+/// What stands before the reference is read by everybody.
+#[test]
+fn the_readme_is_short_enough_to_be_read() {
+    let readme = repository_file("README.md");
+    let (before, _) = readme
+        .split_once("\n## Reference\n")
+        .expect("the reference");
+    let n_words = before.split_whitespace().count();
+    assert!(n_words <= 3_000, "{n_words} words");
 }
 
 #[test]

@@ -166,10 +166,10 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The blocks of the README that are configs.
+/// The blocks of the reference that are configs.
 fn samples() -> Vec<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let text = std::fs::read_to_string(path).expect("the README");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/reference.md");
+    let text = std::fs::read_to_string(path).expect("the reference");
     let blocks = text.split("```toml").skip(1);
     let blocks = blocks.filter_map(|block| Some(block.split_once("```")?.0.split_once('\n')?.1));
     let blocks = blocks.map(ToString::to_string);
@@ -194,8 +194,8 @@ fn every_config_that_there_is_keeps_to_the_schema() {
     for sample in &samples {
         check_text(sample, sample);
     }
-    // All that there is to write is in the README.
-    let readme = include_str!("../../README.md");
+    // All that there is to write is in the reference.
+    let reference = include_str!("../../src/reference.md");
     let tables = [
         "settings",
         "arrivals",
@@ -207,7 +207,7 @@ fn every_config_that_there_is_keeps_to_the_schema() {
     for table in tables.map(|table| format!("/properties/{table}/properties")) {
         let keys = of_config.pointer(&table).and_then(Value::as_object);
         for key in keys.expect("a table").keys() {
-            assert!(readme.contains(&format!("`{key}`")), "{table}: {key}");
+            assert!(reference.contains(&format!("`{key}`")), "{table}: {key}");
         }
     }
     let wrong = json!({ "settings": { "virtual_user": 5, "duration": "5 parsecs" } });

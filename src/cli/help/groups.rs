@@ -48,14 +48,17 @@ pub(super) const GROUPS: [(&str, &str); 14] = [
     ),
     (
         "What is written",
-        "report no-report junit markdown hlog github no-github format output all force yes",
+        "report no-report out svg junit markdown hlog github no-github format output all force yes",
     ),
-    ("On the terminal", "live sort quiet ascii color no-color version help"),
+    (
+        "On the terminal",
+        "live sort quiet ascii color no-color version help",
+    ),
 ];
 
 /// Variables of the environment: the flag in whose company one is told of, its name, what
 /// it says.
-pub(super) const VARIABLES: [(&str, &str, &str); 16] = [
+pub(super) const VARIABLES: [(&str, &str, &str); 17] = [
     (
         "api-key",
         "MCP_API_KEY",
@@ -89,6 +92,11 @@ pub(super) const VARIABLES: [(&str, &str, &str); 16] = [
         "segment",
         "JOB_COMPLETION_INDEX",
         "the number of this host for --segment job/N, from 0; Kubernetes sets it",
+    ),
+    (
+        "out",
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "headers for --out otlp=URL, such as Authorization=Bearer%20KEY",
     ),
     (
         "github",
