@@ -181,7 +181,7 @@ pub fn blocking_fault(url: &str, error: &ureq::Error) -> String {
             &format!("the proxy refuses: {why}"),
         ),
         ureq::Error::BodyExceedsLimit(limit) => {
-            format!("{url} answers with more than {limit} bytes")
+            format!("{url} answers with a body larger than {limit} bytes")
         }
         ureq::Error::LargeResponseHeader(..) => {
             format!("{url} does not answer in HTTP/1.1: the answer's headers are too large")

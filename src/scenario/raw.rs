@@ -899,7 +899,10 @@ fn share_schema() -> Value {
 
 const TOPICS: Own<Vec<Topic>> = Own {
     read: |entry| read_texts(entry, TOPIC_FORM, |text| text.parse()),
-    schema: texts_schema,
+    schema: || {
+        let pattern = r"^(tools|prompts|resources|uri:.+)$|\$\{";
+        one_or_more_texts(json!({ "type": "string", "pattern": pattern }))
+    },
 };
 
 const CA_FORM: &str = "the path of a file, or a list of such";
@@ -933,7 +936,10 @@ fn read_entries(entry: &Entry<'_>, accepted: &str) -> Option<Vec<String>> {
 }
 
 fn texts_schema() -> Value {
-    let text = json!({ "type": "string" });
+    one_or_more_texts(json!({ "type": "string" }))
+}
+
+fn one_or_more_texts(text: Value) -> Value {
     let list = json!({ "type": "array", "minItems": 1, "items": text });
     either(text, list)
 }

@@ -163,7 +163,7 @@ fn a_long_credential_is_hidden_where_an_excerpt_cuts_it() {
         .run()
         .expect_code(3);
     let all = format!("{finished}{}", finished.report());
-    assert!(all.contains("bad token ***"), "{finished}");
+    assert!(all.contains("bad token Bearer ***"), "{finished}");
     for start in (0..key.len() - 5).step_by(5) {
         let piece = &key[start..start + 5];
         assert!(!all.contains(piece), "{piece}: {all}");
