@@ -1,9 +1,11 @@
 //! Every SDK that a server is commonly made with, in the modes that it offers: our counts
-//! are the server's, every answer brings its own marker back, and what a server asks is
-//! answered. `--nocapture` shows a line for each.
+//! are the server's, every answer brings its own marker back, streams are held, what a
+//! server asks is answered, progress comes and grows, and tasks end. What was seen is a
+//! table, which `src/reference.md` has between two marks.
 //!
 //! It needs the SDKs and is ignored without: `.ci/run --all` installs what is pinned in
-//! `tests/sdk`, and says where.
+//! `tests/sdk`, and says where. With `PMCP_TEST_WRITE_README=1` it writes the table into
+//! it; else it fails where it has another one.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,12 @@ use crate::sdk_server::{Sdk, SdkServer, interpreter};
 
 const N_CALLS: u64 = 100;
 const N_ASKED: u64 = 10;
+const N_STEPPED: u64 = 4;
+const N_STEPS: u64 = 3;
+const N_TASKS: u64 = 6;
+
+/// Around the table in README.
+const MARKS: [&str; 2] = ["<!-- sdks -->\n", "<!-- /sdks -->"];
 
 /// A server, and in which of its modes.
 struct Served {
@@ -31,6 +39,8 @@ struct Served {
     has_sessions: bool,
     /// Its tool `ask` can be called.
     asks: bool,
+    /// The tool whose calls become tasks, with its arguments.
+    task: Option<(&'static str, &'static str)>,
     start: Box<dyn Fn() -> Started>,
 }
 
@@ -53,13 +63,34 @@ impl Started {
 #[test]
 #[ignore = "needs the SDKs; .ci/run --all installs them"]
 fn every_sdk_counts_what_we_count() {
+    let mut table = "| server | mode | MCP | calls | markers | GET stream | elicitations | progress | tasks |\n\
+         |---|---|---|---:|---:|---|---:|---:|---:|\n".to_string();
     for served in all() {
+        let row = check(&served);
         // Straight to the terminal: it is what the run of all tests shows of them.
-        writeln!(std::io::stdout(), "{}", check(&served)).expect("a place for a line");
+        writeln!(std::io::stdout(), "{row}").expect("a place for a line");
+        table.push_str(&row);
+        table.push('\n');
     }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::write(root.join("target/sdks.md"), &table).expect("a file for the table");
+    let path = root.join("src/reference.md");
+    let page = std::fs::read_to_string(&path).expect("the reference");
+    let (before, rest) = page.split_once(MARKS[0]).expect("the first mark");
+    let (written, behind) = rest.split_once(MARKS[1]).expect("the second mark");
+    if std::env::var_os("PMCP_TEST_WRITE_README").is_some() {
+        let [first, second] = MARKS;
+        let page = format!("{before}{first}{table}{second}{behind}");
+        std::fs::write(&path, page).expect("the reference");
+        return;
+    }
+    assert_eq!(
+        written, table,
+        "the reference has another table than target/sdks.md: write it with PMCP_TEST_WRITE_README=1"
+    );
 }
 
-/// What came of it, as a line.
+/// What came of it, as a row of the table.
 fn check(served: &Served) -> String {
     let server = (served.start)();
     // What finds the server and lists its tools is no call.
@@ -88,15 +119,114 @@ fn check(served: &Served) -> String {
         (N_CALLS, 0),
         "{report:#}"
     );
-    let asked = match served.asks {
-        false => "–".to_string(),
-        true => n_asked(&server, served).to_string(),
-    };
     let revision = report["server"]["revision"].as_str().expect("a revision");
-    format!(
-        "{} {}, {}, {revision}: {counted} calls, {returned} markers, {asked} elicitations",
-        served.package, served.version, served.mode
-    )
+    let none = || "–".to_string();
+    let cells = [
+        format!("{} {}", served.package, served.version),
+        served.mode.to_string(),
+        revision.to_string(),
+        counted.to_string(),
+        returned.to_string(),
+        streams(&report),
+        if served.asks {
+            n_asked(&server, served).to_string()
+        } else {
+            none()
+        },
+        progress(&server, served),
+        served
+            .task
+            .map_or_else(none, |task| n_tasks(&server, served, task).to_string()),
+    ];
+    format!("| {} |", cells.join(" | "))
+}
+
+/// Whether each session held a stream, which nothing broke.
+fn streams(report: &Value) -> String {
+    let offer = &report["server"]["stream"];
+    if offer.is_null() {
+        return "–".to_string();
+    }
+    if offer["offered"] != true {
+        return format!("none ({})", offer["status"]);
+    }
+    let n_sessions = count(report, "/counters/sessions_opened");
+    let listen = &report["listen"];
+    let held = ["/opening/ok", "/open_max"].map(|figure| count(listen, figure));
+    assert_eq!(held, [n_sessions; 2], "{report:#}");
+    let lost = ["/broken", "/ended_by_server", "/refused"].map(|figure| count(listen, figure));
+    assert_eq!(lost, [0; 3], "{report:#}");
+    "held".to_string()
+}
+
+/// How much of their progress calls with a token told, as the server counts it; some send
+/// none in some of their modes. The program fails a call whose values do not grow.
+fn progress(server: &Started, served: &Served) -> String {
+    let (tool, arguments) = match server {
+        Started::Everything(_) => (
+            "trigger-long-running-operation",
+            format!("{{ duration = 0.05, steps = {N_STEPS} }}"),
+        ),
+        _ => ("stepwise", format!("{{ steps = {N_STEPS} }}")),
+    };
+    let config = format!(
+        "[[scenario]]\ntype = \"tools/call\"\ntool = \"{tool}\"\n\
+         arguments = {arguments}\nprogress = true\n"
+    );
+    let report = run_config(server, served, &config, 2, N_STEPPED);
+    assert_eq!(count(&report, "/totals/ok"), N_STEPPED, "{report:#}");
+    let heard = count(&report, "/operations/0/answers/progress");
+    let sent = match server {
+        Started::Process(server) => server.stat("progress"),
+        Started::Own(server) => server.progress(),
+        Started::Everything(_) => N_STEPPED * N_STEPS,
+    };
+    // What belongs to the call comes on the session's own stream with some, by no call.
+    let on_stream = report.pointer("/listen/notifications/notifications~1progress");
+    match (heard, on_stream.and_then(Value::as_u64)) {
+        (0, Some(on_stream)) => {
+            assert_eq!(on_stream, sent, "{report:#}");
+            format!("{on_stream} (GET)")
+        }
+        (0, None) => "none".to_string(),
+        (heard, _) => {
+            assert_eq!((heard, sent), (N_STEPPED * N_STEPS, heard), "{report:#}");
+            heard.to_string()
+        }
+    }
+}
+
+/// Calls that became tasks, which all ended well.
+fn n_tasks(server: &Started, served: &Served, (tool, arguments): (&str, &str)) -> u64 {
+    let completed = |server: &Started| match server {
+        Started::Own(server) => server.calls(),
+        Started::Process(server) | Started::Everything(server) => server.stat("tasks"),
+    };
+    let before = completed(server);
+    let calls = N_TASKS.to_string();
+    let finished = run(&[
+        &server.url(),
+        "--no-pin",
+        "--protocol",
+        served.protocol,
+        "--tool",
+        tool,
+        "--args",
+        arguments,
+        "--task",
+        "--vus=2",
+        "--iterations",
+        &calls,
+    ]);
+    let report = finished.expect_code(0).report();
+    assert_eq!(count(&report, "/totals/ok"), N_TASKS, "{report:#}");
+    let steps = report["task_steps"].as_array().expect("a list");
+    let polls = steps.iter().find(|step| step["method"] == "tasks/get");
+    let polls = polls.map(|step| count(&step["figures"], "/ok"));
+    assert!(polls >= Some(N_TASKS), "{report:#}");
+    let completed = completed(server) - before;
+    assert_eq!(completed, N_TASKS, "{report:#}");
+    completed
 }
 
 /// What `server-everything` prints for each POST.
@@ -126,6 +256,11 @@ fn run_marked(server: &Started, served: &Served, users: u64, calls: u64) -> Valu
         "[[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\n\
          arguments = {{ {argument} = \"hi\" }}\nisolation = true\n"
     );
+    run_config(server, served, &config, users, calls)
+}
+
+/// So many calls of what a config has.
+fn run_config(server: &Started, served: &Served, config: &str, users: u64, calls: u64) -> Value {
     let [users, calls] = [users, calls].map(|it| it.to_string());
     let finished = Program::new(&[
         "loadtest",
@@ -139,7 +274,7 @@ fn run_marked(server: &Started, served: &Served, users: u64, calls: u64) -> Valu
         "--iterations",
         &calls,
     ])
-    .file(".pmcp/loadtest.toml", &config)
+    .file(".pmcp/loadtest.toml", config)
     .time_limit(LIMIT)
     .run();
     finished.expect_code(0).report()
@@ -164,6 +299,7 @@ fn n_asked(server: &Started, served: &Served) -> u64 {
     ]);
     let report = finished.expect_code(0).report();
     assert_eq!(count(&report, "/totals/ok"), N_ASKED, "{report:#}");
+    // On the stream of the call, or on the session's own.
     let answered = count(&report, "/counters/server_requests");
     let accepted = process.stat("accepted");
     assert_eq!((accepted, answered), (N_ASKED, N_ASKED), "{report:#}");
@@ -209,6 +345,7 @@ fn all() -> Vec<Served> {
             protocol,
             has_sessions: mode.starts_with("sessions"),
             asks: mode == "sessions, SSE",
+            task: None,
             start: Box::new(python(variable, flags)),
         };
         all.push(row("sessions, SSE", "legacy", &[]));
@@ -219,6 +356,7 @@ fn all() -> Vec<Served> {
         }
     }
     all.extend(of_node());
+    all.extend(of_pmcp());
     let manifest = include_str!("../../Cargo.toml");
     for (mode, protocol, stateful, json) in [
         ("sessions, SSE", "legacy", true, false),
@@ -232,6 +370,8 @@ fn all() -> Vec<Served> {
             protocol,
             has_sessions: stateful,
             asks: false,
+            // Its tasks are those of 2026-07-28.
+            task: (protocol == "modern").then_some(("sleep", r#"{"ms":60}"#)),
             start: Box::new(move || Started::Own(RmcpServer::start(Mode { stateful, json }))),
         });
     }
@@ -266,6 +406,7 @@ fn of_node() -> Vec<Served> {
             protocol,
             has_sessions: mode.starts_with("sessions"),
             asks: mode == "sessions, SSE",
+            task: None,
             start: Box::new(move || {
                 let mut command = Command::new("node");
                 command.arg(&script).arg(line).arg(&folder).args(flags);
@@ -282,6 +423,7 @@ fn of_node() -> Vec<Served> {
         protocol: "legacy",
         has_sessions: true,
         asks: false,
+        task: None,
         start: Box::new(move || {
             let port = port::unused();
             let mut command = Command::new("node");
@@ -291,6 +433,37 @@ fn of_node() -> Vec<Served> {
         }),
     });
     all
+}
+
+/// The Rust SDK that this program has its name of.
+fn of_pmcp() -> Vec<Served> {
+    let manifest = include_str!("../sdk/pmcp/Cargo.toml");
+    let program = given("PMCP_TEST_PMCP");
+    let modes = [
+        ("sessions, SSE", "legacy", &[][..]),
+        ("sessions, JSON", "legacy", &["--json"]),
+        ("stateless, JSON", "legacy", &["--stateless", "--json"]),
+        ("stateless, SSE", "modern", &[]),
+        ("stateless, JSON", "modern", &["--json"]),
+    ];
+    let served = modes.map(|(mode, protocol, flags)| {
+        let program = program.clone();
+        Served {
+            package: "pmcp (Rust)",
+            version: pinned(manifest, "\npmcp = { version = \"="),
+            mode,
+            protocol,
+            has_sessions: mode.starts_with("sessions"),
+            asks: mode == "sessions, SSE",
+            task: (protocol == "modern").then_some(("work", "{}")),
+            start: Box::new(move || {
+                let mut command = Command::new(&program);
+                command.args(flags);
+                Started::Process(SdkServer::start(command, None))
+            }),
+        }
+    });
+    served.into()
 }
 
 /// The version behind this text.

@@ -7,9 +7,9 @@ one line on standard output once it accepts connections:
 
     URL http://127.0.0.1:PORT/mcp
 
-`GET /stats` on the same port tells how many tool calls reached a handler, and how many
-elicitations were accepted, so that a test can hold the load tester's counts against the
-server's own.
+`GET /stats` on the same port tells how many tool calls reached a handler, how many
+elicitations were accepted and how many notifications of progress were sent, so that a test
+can hold the load tester's counts against the server's own.
 """
 
 import argparse
@@ -83,6 +83,7 @@ class Calls:
         self.in_flight = 0
         self.in_flight_max = 0
         self.accepted = 0
+        self.progress = 0
 
     def __enter__(self) -> None:
         self.total += 1
@@ -155,6 +156,15 @@ def add_features(server, tool_error: type[Exception], context, plain: dict, form
         with calls:
             raise tool_error("this tool always fails")
 
+    @server.tool(description="Tells of each of its steps", **plain)
+    async def stepwise(steps: int, ctx: context) -> str:
+        with calls:
+            for step in range(1, min(steps, 100) + 1):
+                await ctx.report_progress(step, steps)
+                calls.progress += 1
+                await asyncio.sleep(0.005)
+            return f"{steps} steps"
+
     @server.tool(description="Asks for a name", **plain)
     async def ask(ctx: context) -> str:
         with calls:
@@ -177,6 +187,7 @@ def add_features(server, tool_error: type[Exception], context, plain: dict, form
                 "calls": calls.total,
                 "in_flight_max": calls.in_flight_max,
                 "accepted": calls.accepted,
+                "progress": calls.progress,
             }
         )
 

@@ -18,9 +18,9 @@ use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
     CreateTaskResult, GetTaskParams, GetTaskResult, Implementation, InputRequest,
-    ListResourcesResult, PaginatedRequestParams, PromptMessage, ReadResourceRequestParams,
-    ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, Role, ServerCapabilities,
-    ServerConfig, UpdateTaskParams,
+    ListResourcesResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage,
+    ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Resource,
+    ResourceContents, Role, ServerCapabilities, ServerConfig, UpdateTaskParams,
 };
 use rmcp::schemars::JsonSchema;
 use rmcp::service::RequestContext;
@@ -118,6 +118,11 @@ impl RmcpServer {
         self.counters.in_flight_max.load(Ordering::SeqCst)
     }
 
+    /// Notifications of progress that were sent.
+    pub(crate) fn progress(&self) -> u64 {
+        self.counters.progress.load(Ordering::SeqCst)
+    }
+
     /// Sessions that said `notifications/initialized` (legacy, stateful only).
     pub(crate) fn sessions(&self) -> u64 {
         self.counters.sessions.load(Ordering::SeqCst)
@@ -140,6 +145,7 @@ struct Counters {
     in_flight: AtomicU64,
     in_flight_max: AtomicU64,
     sessions: AtomicU64,
+    progress: AtomicU64,
 }
 
 impl Counters {
@@ -181,6 +187,13 @@ struct AddArguments {
 struct SleepArguments {
     /// How long to take, in milliseconds.
     ms: u64,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(crate = "rmcp::schemars")]
+struct StepwiseArguments {
+    /// How many steps, at most 100.
+    steps: u32,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -231,6 +244,25 @@ impl Handler {
 
 #[tool_router]
 impl Handler {
+    #[tool(description = "Tells of each of its steps")]
+    async fn stepwise(
+        &self,
+        Parameters(StepwiseArguments { steps }): Parameters<StepwiseArguments>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<String, ErrorData> {
+        let _in_flight = self.counters.enter();
+        if let Some(token) = context.meta.get_progress_token() {
+            for step in 1..=steps.min(100) {
+                let told = ProgressNotificationParam::new(token.clone(), f64::from(step));
+                let is_sent = context.peer.notify_progress(told).await.is_ok();
+                let n_sent = u64::from(is_sent);
+                self.counters.progress.fetch_add(n_sent, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+        Ok(format!("{steps} steps"))
+    }
+
     #[tool(description = "Says the text again")]
     async fn echo(&self, Parameters(EchoArguments { text }): Parameters<EchoArguments>) -> String {
         let _in_flight = self.counters.enter();

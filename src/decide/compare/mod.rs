@@ -7,6 +7,8 @@
 //! the unit is a *batch*, some seconds of a run (non-overlapping batch means; Schmeiser,
 //! "Batch size effects in the analysis of simulation output", 1982), and where there are
 //! several runs a side, the *run*: restarts vary by themselves ("Treadmill", ISCA 2016).
+//! Of two populations of one run it is the *pair* of batches of the same time: what both
+//! have in common, such as a busy machine, is in no difference (a paired t-test).
 //!
 //! The steps: may they be compared at all ([`objections`]); the part that all runs have
 //! in common (`steady`); each figure of each row as a change with its uncertainty

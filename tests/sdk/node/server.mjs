@@ -5,7 +5,8 @@
 //
 // `--stateless`: without sessions. `--json`: JSON rather than event streams. Line 2 serves
 // both eras, line 1 sessions only. `GET /stats` tells how many tool calls reached a
-// handler, and how many elicitations were accepted. It ends with its standard input. The packages are in the folder that is the
+// handler, how many elicitations were accepted, and how many notifications of progress
+// were sent. It ends with its standard input. The packages are in the folder that is the
 // second argument.
 
 import { randomUUID } from "node:crypto";
@@ -20,7 +21,7 @@ const packages = createRequire(`${folder}/package.json`);
 const load = (name) => import(pathToFileURL(packages.resolve(name)));
 
 const z = await load("zod");
-const calls = { calls: 0, in_flight: 0, in_flight_max: 0, accepted: 0 };
+const calls = { calls: 0, in_flight: 0, in_flight_max: 0, accepted: 0, progress: 0 };
 
 /** Counts a call inside its handler. */
 const counted = (handler) => async (given, call) => {
@@ -46,6 +47,18 @@ function addTools(server) {
   tool("sleep", "Takes as long as it is told", { ms: z.number().int() }, async ({ ms }) => {
     await after(ms);
     return text(`slept ${ms} ms`);
+  });
+  tool("stepwise", "Tells of each of its steps", { steps: z.number().int() }, async (given, call) => {
+    const of = line === "1" ? call : call.mcpReq;
+    const notify = line === "1" ? call.sendNotification : call.mcpReq.notify;
+    const progressToken = of._meta?.progressToken;
+    for (let progress = 1; progress <= Math.min(given.steps, 100); progress += 1) {
+      const params = { progressToken, progress, total: given.steps };
+      await notify({ method: "notifications/progress", params });
+      calls.progress += 1;
+      await after(5);
+    }
+    return text(`${given.steps} steps`);
   });
   tool("ask", "Asks for a name", {}, async (_, call) => {
     const properties = { name: { type: "string" } };
