@@ -114,7 +114,10 @@ fn the_demo_asks_on_the_streams_and_is_answered() {
     assert!(stats.stream_answered + 4 >= answered, "{stats:?}");
     // They are in no call's figures.
     assert_eq!(count(&report["totals"]["ok"]), stats.tool_calls);
-    assert_eq!(report["counters"]["server_requests"], answered, "{report:#}");
+    assert_eq!(
+        report["counters"]["server_requests"], answered,
+        "{report:#}"
+    );
     assert!(
         finished.stdout.contains("(elicitation/create)"),
         "{finished}"
