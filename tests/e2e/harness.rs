@@ -145,7 +145,7 @@ mod rmcp {
         assert_eq!(server.calls(), 1);
 
         let tools = session.request("tools/list", &json!({})).response();
-        check_tool_names(&tools, &["add", "echo", "fail", "sleep"]);
+        check_tool_names(&tools, &["add", "echo", "fail", "sleep", "stepwise"]);
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod python {
                 "Please greet Ann"
             );
             let tools = session.request("tools/list", &json!({})).response();
-            check_tool_names(&tools, &["add", "ask", "echo", "fail", "sleep"]);
+            check_tool_names(&tools, &["add", "ask", "echo", "fail", "sleep", "stepwise"]);
 
             let status = session.delete().status;
             assert_eq!(
