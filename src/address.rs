@@ -231,6 +231,11 @@ pub fn shown(url: &str) -> String {
     text
 }
 
+/// Whether an address holds a user name or password. Takes any text.
+pub fn has_user_info(url: &str) -> bool {
+    AddressParts::of(url).user_info.is_some()
+}
+
 /// What is secret in an address: user info, the values of its query that are
 /// not plainly [harmless](is_harmless), and what looks like a key in its path.
 /// Takes any text.

@@ -367,6 +367,19 @@ macro_rules! output_wish {
                 ("--svg", FormatChoice::Svg, $args.svg.take()),
             ],
             outs: Vec::new(),
+            inputs: [
+                &$args.config,
+                &$args.calibration,
+                &$args.token_file,
+                &$args.oauth_private_key,
+                &$args.client_cert,
+                &$args.client_key,
+            ]
+            .into_iter()
+            .flatten()
+            .chain(&$args.ca)
+            .cloned()
+            .collect(),
             github: $args.github,
             has_no_github: $args.no_github,
         }

@@ -71,6 +71,10 @@ fn resolve(plan: &Plan, described: &mut [(String, String)], terminal: &Terminal)
     let is_shown = |secret: &&str| filled.iter().any(|filled| filled.contains(secret));
     terminal.hide(redactor.secrets().filter(|secret| !is_shown(secret)));
     for (key, value) in described {
+        if value == DEFAULT_URL {
+            *value = "none: `run` needs an address as its first argument".to_string();
+            continue;
+        }
         let target = || targets().find(|target| target.url.shown == *value);
         if key.trim_start() == "target"
             && let Some(filled) = target().and_then(|target| target.filled_url())

@@ -10,6 +10,7 @@ use crate::error::UserError;
 use crate::files::is_stdin;
 use crate::report::place::is_stdout as is_stream_to_stdout;
 use crate::report::{FormatChoice, Outputs, ReportFile, ReportKind, StepSummary};
+use crate::scenario::find_config;
 use crate::sink::SinkWish;
 use crate::terminal::STEP_SUMMARY;
 
@@ -24,6 +25,8 @@ pub(super) struct OutputWish {
     pub(super) forms: Vec<(&'static str, FormatChoice, Option<String>)>,
     /// `--out`
     pub(super) outs: Vec<SinkWish>,
+    /// Files that are read: no output may replace one.
+    pub(super) inputs: Vec<String>,
     /// `--github`
     pub(super) github: bool,
     /// `--no-github`
@@ -77,6 +80,10 @@ impl OutputWish {
             taken.take("--out", Some(file).filter(|_| !is_stdout))?;
             outputs.has_stdout_taken |= is_stdout;
         }
+        // The config that is found, where none is named.
+        let found = find_config(&current_folder()?);
+        let inputs = self.inputs.iter().map(Path::new);
+        taken.refuse_inputs(inputs.chain(found.as_deref()))?;
         let step_summary = std::env::var(STEP_SUMMARY).ok();
         let step_summary = step_summary.filter(|path| !path.is_empty());
         outputs.annotates = !self.has_no_github && (self.github || step_summary.is_some());
@@ -116,6 +123,16 @@ impl Taken {
         self.0.push((flag, place));
         Ok(())
     }
+
+    fn refuse_inputs<'a>(&self, inputs: impl Iterator<Item = &'a Path>) -> Result<(), UserError> {
+        for input in inputs.filter(|input| !is_stdin(input)) {
+            let place = Some(resolved(input));
+            if let Some((flag, _)) = self.0.iter().find(|(_, taken)| *taken == place) {
+                return Err(would_replace(flag, input));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Refuses an output that would replace one of the files that are read.
@@ -131,13 +148,15 @@ pub(super) fn refuse_input<'a>(
     };
     let mut inputs = inputs.into_iter().map(Path::new);
     match inputs.find(|input| !is_stdin(input) && resolved(input) == place) {
-        Some(input) => Err(UserError::usage(format!(
-            "`--output` would replace `{}`, which is read",
-            input.display()
-        ))
-        .hint("name another file")),
+        Some(input) => Err(would_replace("--output", input)),
         None => Ok(()),
     }
+}
+
+fn would_replace(flag: &str, input: &Path) -> UserError {
+    let input = input.display();
+    UserError::usage(format!("`{flag}` would replace `{input}`, which is read"))
+        .hint("name another file")
 }
 
 /// A path that two names of one file share, whether it is there yet or not.

@@ -79,7 +79,8 @@ fn collector_headers_written() -> Vec<(String, String)> {
     };
     entries
         .map(|entry| {
-            let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
+            // Without a name it is no header; it may be a secret all the same.
+            let (name, value) = entry.split_once('=').unwrap_or(("", entry));
             (decoded(name), decoded(value))
         })
         .collect()

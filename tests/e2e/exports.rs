@@ -205,7 +205,7 @@ fn places_that_are_none_are_refused_before_any_load() {
     let server = FakeServer::start(|_: &Request, connection: &mut Connection| {
         connection.answer(500, &[], "")
     });
-    let cases: [(&[&str], i32, &str); 8] = [
+    let cases: [(&[&str], i32, &str); 11] = [
         (&["--out=promtheus=x"], 2, "did you mean `prometheus`?"),
         (&["--out=ndjson"], 2, "needs a place"),
         (&["--out=prometheus=-"], 2, "written anew each second"),
@@ -217,14 +217,47 @@ fn places_that_are_none_are_refused_before_any_load() {
         (&["--out=ndjson=-", "--report=-"], 2, "both write to stdout"),
         (&["--out=otlp=ftp://x"], 2, "scheme"),
         (&["--out=otlp=http://me:geheim@x"], 2, "user name"),
+        // Not `-H`, which is for the server.
+        (
+            &["--out=otlp=http://me:geheim@x"],
+            2,
+            "OTEL_EXPORTER_OTLP_HEADERS",
+        ),
         (&["--out=openmetrics=no/such/x"], 1, "no/such/x"),
+        // What is read is not replaced.
+        (
+            &["--config=it.toml", "--out=ndjson=./it.toml"],
+            2,
+            "would replace `it.toml`",
+        ),
+        (
+            &["--out=prometheus=.pmcp/loadtest.toml"],
+            2,
+            "loadtest.toml`, which is read",
+        ),
     ];
+    let config = "[[scenario]]\ntype = \"tools/list\"\n";
     for (flags, code, part) in cases {
-        let finished = load_run(&server.url(), &[&["--tool=work"], flags].concat()).run();
+        let finished = load_run(&server.url(), &[&["--tool=work"], flags].concat())
+            .file("it.toml", config)
+            .file(".pmcp/loadtest.toml", config)
+            .run();
         let finished = finished.expect_code(code);
         assert!(finished.stderr.contains(part), "{flags:?}: {finished}");
         assert!(!finished.stderr.contains("geheim"), "{finished}");
+        for file in ["it.toml", ".pmcp/loadtest.toml"] {
+            let path = finished.dir.path().join(file);
+            assert_eq!(std::fs::read_to_string(path).expect("a config"), config);
+        }
     }
+    let bare = load_run(
+        &server.url(),
+        &["--tool=work", "--out=otlp=http://127.0.0.1:1"],
+    );
+    let bare = bare.env("OTEL_EXPORTER_OTLP_HEADERS", "geheim").run();
+    let bare = bare.expect_code(2);
+    assert!(bare.stderr.contains("entry 1 of"), "{bare}");
+    assert!(!bare.stderr.contains("geheim"), "{bare}");
     assert!(server.log().is_empty());
 }
 

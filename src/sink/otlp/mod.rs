@@ -123,6 +123,14 @@ impl SinkWriter for Otlp {
 fn endpoint(url: &str) -> Result<String, UserError> {
     let checked = address::check(url).map_err(|fault| {
         let shown = address::shown(url);
+        if address::has_user_info(url) {
+            // `-H` and `[headers]` are for the server under load.
+            let what = format!("the collector `{shown}` holds a user name or password");
+            return UserError::usage(what).hint(
+                "give its credentials as a header in the environment: \
+                 `OTEL_EXPORTER_OTLP_HEADERS='Authorization=Bearer%20…'`",
+            );
+        }
         let error = UserError::usage(format!("the collector `{shown}` {}", fault.message));
         error.hint("give an address such as `otlp=http://127.0.0.1:4318`")
     })?;
@@ -157,5 +165,6 @@ mod tests {
         check("http://x?a=b", "http://x?a=b");
         let error = endpoint("http://me:geheim@x").expect_err("a password");
         assert!(!error.to_string().contains("geheim"), "{error}");
+        assert!(!error.to_string().contains("-H"), "{error}");
     }
 }
