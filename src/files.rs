@@ -24,8 +24,8 @@ pub const ARGUMENTS_BYTES_MAX: u64 = 16 << 20;
 /// a moment, such as those of a shell: `--config <(generate)`.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is read at a time, in bytes.
-const PIECE_BYTES: u64 = 64 << 10;
+/// What is read at a time, in bytes, at most.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// Reads a file of at most `bytes_max` bytes as text. A byte order mark at its start
 /// is left out.
@@ -161,15 +161,19 @@ fn read_bytes(path: &Path, bytes_max: u64, goes: &dyn Fn()) -> Result<Vec<u8>, S
 
 /// `goes` is called with each piece.
 fn read_whole(mut from: impl Read, bytes_max: u64, goes: &dyn Fn()) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; PIECE_BYTES]);
     loop {
-        let piece = (&mut from).take(PIECE_BYTES).read_to_end(&mut bytes);
-        let n = piece.map_err(|error| cannot_be_read(&error))?;
-        if bytes.len() as u64 > bytes_max {
-            return Err(too_large(bytes_max));
-        }
+        // Not more than one read: of a slow pipe the next one may wait.
+        let n = match from.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map_err(|error| cannot_be_read(&error))?,
+        };
         if n == 0 {
             return Ok(bytes);
+        }
+        bytes.extend_from_slice(&piece[..n]);
+        if bytes.len() as u64 > bytes_max {
+            return Err(too_large(bytes_max));
         }
         goes();
     }
@@ -213,6 +217,16 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn each_piece_is_told_however_small() {
+        let n_told = std::cell::Cell::new(0);
+        let tell = || n_told.set(n_told.get() + 1);
+        let pieces = || b"ab".chain(&b"c"[..]);
+        assert_eq!(read_whole(pieces(), 3, &tell), Ok(b"abc".to_vec()));
+        assert_eq!(n_told.get(), 2);
+        assert_eq!(read_whole(pieces(), 2, &tell), Err(too_large(2)));
+    }
 
     const BYTES_MAX: u64 = WRITTEN_BYTES_MAX;
 

@@ -251,17 +251,33 @@ fn number_length(text: &str) -> Option<usize> {
 /// `password: "…"`, `'secret': '…'`, `Bearer …`.
 fn written_values(text: &str) -> Vec<Member> {
     let mut found = Vec::new();
+    // A value without quotes ends where one does that begins within it, which is hidden with
+    // it then: a text of nothing but marks is read once, and not anew from each of them.
+    let mut bare_end = 0;
     for (at, mark) in text.match_indices(['=', ':']) {
+        let start = at + mark.len();
         let name = name_before(text, at);
-        if names_credential(name) {
-            let value = value_after_mark(text, at + mark.len(), mark == "=");
-            found.extend(value.filter(|it| !is_count(name, &text[it.range.clone()])));
+        let is_hidden = start < bare_end && !is_scheme(&text[start..bare_end]);
+        if is_hidden || !names_credential(name) {
+            continue;
         }
+        let value = value_after_mark(text, start, mark == "=");
+        let value = value.filter(|it| !is_count(name, &text[it.range.clone()]));
+        if let Some(value) = value.as_ref().filter(|it| !is_quoted(text, it)) {
+            bare_end = value.range.end;
+        }
+        found.extend(value);
     }
     for mark in ["%3d", "%3D"] {
+        let mut bare_end = 0;
         for (at, _) in text.match_indices(mark) {
-            if names_credential(name_before(text, at)) {
-                found.extend(bare_value(text, at + mark.len()));
+            let start = at + mark.len();
+            if start < bare_end || !names_credential(name_before(text, at)) {
+                continue;
+            }
+            if let Some(value) = bare_value(text, start) {
+                bare_end = value.range.end;
+                found.push(value);
             }
         }
     }
@@ -271,6 +287,11 @@ fn written_values(text: &str) -> Vec<Member> {
         found.extend(value.filter(|it| is_no_word(&text[it.range.clone()])));
     }
     found
+}
+
+/// Whether a quote stands before the value.
+fn is_quoted(text: &str, value: &Member) -> bool {
+    text[..value.range.start].ends_with(['"', '\''])
 }
 
 /// The name that ends at a place, in quotes or not.
@@ -306,8 +327,10 @@ fn value_after_mark(text: &str, start: usize, is_set: bool) -> Option<Member> {
         return (length > 0).then(|| Member::text(start + 1..start + 1 + length, 0));
     }
     // After the `:` of `host:port/path` there is no blank.
-    let is_apart = is_set || text[..start].ends_with([' ', '\t']);
-    let value = bare_value(text, start).filter(|_| is_apart)?;
+    if !is_set && !text[..start].ends_with([' ', '\t']) {
+        return None;
+    }
+    let value = bare_value(text, start)?;
     let written = &text[value.range.clone()];
     if is_scheme(written) {
         let after = &text[value.range.end..];
@@ -321,9 +344,10 @@ fn value_after_mark(text: &str, start: usize, is_set: bool) -> Option<Member> {
 fn bare_value(text: &str, start: usize) -> Option<Member> {
     let rest = text.get(start..)?;
     let is_end = |c: char| c.is_whitespace() || "&\"'<>\\;,()[]{}`|…".contains(c);
-    let length = rest.find(is_end).unwrap_or(rest.len());
     // Percent-encoded, `&` ends it as well.
-    let length = rest[..length].find("%26").unwrap_or(length);
+    let mut places = rest.char_indices();
+    let end = places.find(|(at, c)| is_end(*c) || rest[*at..].starts_with("%26"));
+    let length = end.map_or(rest.len(), |(at, _)| at);
     (length > 0 && &rest[..length] != MASK).then(|| Member::text(start..start + length, 0))
 }
 
@@ -443,6 +467,9 @@ mod tests {
                 "Authorization: Bearer abc.123 and 'bearer xyz789'",
                 "Authorization: Bearer *** and 'bearer ***'",
             ),
+            ("x?token=a=b=&n=1", "x?token=***&n=1"),
+            ("token=secret='a b'", "token=***'***'"),
+            ("token=secret=basic dTpw12", "token=*** ***"),
             (
                 "invalid token: expired; bearer token required; max_tokens=4096",
                 "invalid token: expired; bearer token required; max_tokens=4096",
@@ -498,6 +525,12 @@ mod tests {
             "\"token\":[\\\"",
             "token=\"",
             "token='",
+            "token=",
+            "token:",
+            "token: ",
+            "token%3d",
+            "token=a%26",
+            "token%3Da%26",
         ] {
             let _ends = without_credentials(&odd.repeat(200_000));
         }

@@ -23,8 +23,12 @@ pub(super) fn prepare(
     extras: CallExtras,
 ) -> Prepared {
     let mut members = render_members(operation, scope);
-    let meta = meta_members(scope, extras);
-    if !meta.is_empty() && !has_meta(operation) {
+    // Where they are not sent, no value is made for them: who has one tells of it.
+    let meta = match has_meta(operation) {
+        true => Template::default(),
+        false => meta_members(scope, extras),
+    };
+    if !meta.is_empty() {
         members.push_str(if members.is_empty() { "" } else { "," });
         members.push_str(r#""_meta":{"#);
         members.push(&meta);

@@ -9,6 +9,7 @@ use super::super::lists::read_page;
 use super::super::operation::Arguments;
 use super::super::request::RequestBody;
 use super::super::tasks::TaskRequest;
+use super::super::trace::TraceMode;
 use super::*;
 
 fn dialect(revision: Revision) -> Dialect {
@@ -432,6 +433,32 @@ fn a_call_asks_for_its_progress_by_a_token_of_its_own() {
     );
     let meta = META.strip_suffix('}').expect("an object");
     check(modern(), &format!(r#"{meta},"progressToken":"t-1"}}}}}}"#));
+}
+
+/// Nothing is made up that is not sent: a trace would be told that no server has seen.
+#[test]
+fn a_request_with_a_meta_of_its_own_has_no_extras() {
+    let params = r#"{"_meta":{"a":1}}"#;
+    let operation = Operation::Request {
+        method: "x/y".to_string(),
+        params: Some(Arguments::read(params).expect("an object")),
+        name_header: None,
+    };
+    let extras = CallExtras {
+        progress: true,
+        trace: TraceMode::Meta,
+    };
+    for dialect in [legacy(), modern()] {
+        let mut scope = Scope::new(0);
+        let catalog = ToolCatalog::empty();
+        let prepared = dialect.prepare_in(&operation, &catalog, &mut scope, extras);
+        let mut body = RequestBody::default();
+        prepared.expect("a request").render(1, &[], &mut body);
+        let text = String::from_utf8_lossy(body.bytes()).into_owned();
+        let message: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(message["params"]["_meta"]["a"], 1, "{text}");
+        assert_eq!(scope.len(), 0, "{text}");
+    }
 }
 
 #[test]
