@@ -343,7 +343,16 @@ fn counts_add_up_whatever_goes_wrong() {
                 "session.expired" => DemoFault::ExpireSession,
                 _ => continue,
             };
-            assert_eq!(n, stats.faults.of(fault), "{protocol} {id}: {finished}");
+            // Of those that hang as the load ends, some are cancelled just before their timeout.
+            let cancelled = match fault {
+                DemoFault::Hang => count(&report["totals"]["cancelled"]),
+                _ => 0,
+            };
+            let n_made = stats.faults.of(fault);
+            assert!(
+                n <= n_made && n_made <= n + cancelled,
+                "{protocol} {id}: {n_made} made: {finished}"
+            );
         }
     }
 }
