@@ -438,7 +438,7 @@ preflight = false
 [[scenario]]
 type = "tools/call"
 tool = "login"
-arguments = { user = "ada", password = "pw" }
+arguments = { user = "ada", password = "open-sesame" }
 expect = { contains = "welcome" }
 [[scenario]]
 type = "tools/call"
@@ -462,7 +462,7 @@ expect = { path = "$.structuredContent.api_key", equals = "x" }
             all.contains("expect.contains") && all.contains("ada"),
             "{all}"
         );
-        for hidden in [&*planted("inner"), &planted("taken"), "pw"] {
+        for hidden in [&*planted("inner"), &planted("taken"), "open-sesame"] {
             assert!(!all.contains(hidden), "{hidden} in {all}");
         }
     }
