@@ -80,8 +80,9 @@ impl OutputWish {
             taken.take("--out", Some(file).filter(|_| !is_stdout))?;
             outputs.has_stdout_taken |= is_stdout;
         }
-        // The config that is found, where none is named.
-        let found = find_config(&current_folder()?);
+        // The config that is found, where none is named; in a folder that is gone, none is.
+        let folder = current_folder().ok();
+        let found = folder.and_then(|folder| find_config(&folder));
         let inputs = self.inputs.iter().map(Path::new);
         taken.refuse_inputs(inputs.chain(found.as_deref()))?;
         let step_summary = std::env::var(STEP_SUMMARY).ok();
