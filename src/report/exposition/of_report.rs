@@ -173,17 +173,7 @@ type StoredRowKey<'a> = (StoredKind, [Option<&'a str>; 5]);
 impl<'a> StoredByName<'a> {
     fn new(histograms: Option<&'a StoredHistograms>) -> Self {
         let rows = histograms.iter().flat_map(|it| &it.rows);
-        let key = |row: &'a StoredRow| {
-            let names = [
-                &row.method,
-                &row.subject,
-                &row.name,
-                &row.flow,
-                &row.population,
-            ];
-            (row.kind, names.map(|name| name.as_deref()))
-        };
-        Self(rows.map(|row| (key(row), row)).collect())
+        Self(rows.map(|row| ((row.kind, row.names()), row)).collect())
     }
 
     fn find(&self, kind: StoredKind, names: [Option<&str>; 5]) -> Option<Histogram> {

@@ -30,14 +30,7 @@ pub(super) struct Parts<'a> {
 type RowKey<'a> = (StoredKind, [Option<&'a str>; 5], Option<usize>);
 
 fn key_of(row: &StoredRow) -> RowKey<'_> {
-    let names = [
-        &row.method,
-        &row.subject,
-        &row.name,
-        &row.flow,
-        &row.population,
-    ];
-    (row.kind, names.map(Option::as_deref), row.stage)
+    (row.kind, row.names(), row.stage)
 }
 
 fn key_of_operation(kind: StoredKind, it: &OperationFigures) -> RowKey<'_> {

@@ -255,6 +255,18 @@ impl StoredHistograms {
 }
 
 impl StoredRow {
+    /// What a row of its kind is told by: method, subject, name, flow and population.
+    pub(in crate::report) fn names(&self) -> [Option<&str>; 5] {
+        let names = [
+            &self.method,
+            &self.subject,
+            &self.name,
+            &self.flow,
+            &self.population,
+        ];
+        names.map(Option::as_deref)
+    }
+
     /// The histogram of the block's `latency`.
     ///
     /// # Errors
