@@ -514,9 +514,10 @@ mod tests {
         let many = r#"{"token":"abcd"},"#.repeat(CREDENTIALS_MAX + 10);
         assert_eq!(credentials_in(&many).len(), CREDENTIALS_MAX);
         assert!(!without_credentials(&many).contains("abcd"));
-        // Nothing is looked at again and again.
+        // Nothing is looked at again and again: what takes square time does not end here.
+        let n = crate::seeds::n_seeds(20_000, 200_000) as usize;
         for odd in ["\"", "\\\"", "\"\\\"", "\\", "=", ":", "a=", "[", "bearer "] {
-            assert_eq!(without_credentials(&odd.repeat(200_000)).find(MASK), None);
+            assert_eq!(without_credentials(&odd.repeat(n)).find(MASK), None);
         }
         // Each name is the value of the one before.
         for odd in [
@@ -532,7 +533,7 @@ mod tests {
             "token=a%26",
             "token%3Da%26",
         ] {
-            let _ends = without_credentials(&odd.repeat(200_000));
+            let _ends = without_credentials(&odd.repeat(n));
         }
     }
 

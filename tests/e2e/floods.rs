@@ -16,7 +16,7 @@ use crate::load_run::{LoadRun, causes, count, list, load_run};
 use crate::program::{Finished, Program};
 use crate::share;
 
-/// Of a run that should take 3 s: more than that on a noisy machine, and far less
+/// Of a run that should take 2 s: more than that on a noisy machine, and far less
 /// than until a peer stops that never does.
 const IN_TIME: Duration = Duration::from_secs(20);
 
@@ -26,11 +26,11 @@ const LIMITS: [&str; 16] = [
     "--vus",
     "3",
     "--duration",
-    "2s",
+    "1s",
     "--timeout",
-    "1s",
+    "500ms",
     "--graceful-stop",
-    "1s",
+    "500ms",
     "--workers",
     "1",
     "--protocol",
@@ -152,9 +152,7 @@ fn check_other_request(kind: Flood, method: &'static str) {
             legacy(request, connection)
         }
     });
-    let mut limits = LIMITS
-        .map(|limit| if limit == "2s" { "1s" } else { limit })
-        .to_vec();
+    let mut limits = LIMITS.to_vec();
     if method == "server/discover" {
         limits.retain(|limit| !["--protocol", "legacy"].contains(limit));
     }
@@ -178,7 +176,7 @@ fn a_proxy_that_never_stops_ends_with_the_timeout() {
         let proxy = FakeServer::start(move |_, connection| flood(connection, kind));
         let by = proxy.url().replace("/mcp", "");
         let url = "https://mcp.server.test/mcp";
-        let arguments = ["loadtest", "run", url, "--proxy", &by, "--timeout", "1s"];
+        let arguments = ["loadtest", "run", url, "--proxy", &by, "--timeout", "500ms"];
         let (finished, _) = run_in_time(Program::new(&arguments));
         let said = finished.expect_code(1).stderr;
         assert!(said.contains("the proxy 127.0.0.1:"), "{}: {said}", kind.0);
@@ -191,7 +189,7 @@ fn a_config_is_not_waited_for_without_end() {
         for method in ["initialize", "tools/list"] {
             let server = FakeServer::on(method, move |_, connection| flood(connection, kind));
             let url = server.url();
-            let arguments = ["loadtest", "init", &url, "--timeout", "1s"];
+            let arguments = ["loadtest", "init", &url, "--timeout", "500ms"];
             run_in_time(Program::new(&arguments));
         }
     }
@@ -238,6 +236,7 @@ fn nineteen_are_served_beside_a_flood() {
         });
         let mut limits = LIMITS;
         limits[3] = "20";
+        limits[5] = "2s";
         limits[7] = "30s";
         let (finished, _) = run_in_time(load_run(&server.url(), &limits));
         let report = finished.expect_code(0).checked_report();
@@ -265,7 +264,7 @@ fn content_without_end() {
     let server = FakeServer::on_call(|_, connection| flood_in_gzip(connection));
     let mut limits = LIMITS;
     // What is decoded of one stretch takes long where it is not optimised.
-    limits[5] = "6s";
+    limits[5] = "4s";
     let (finished, _) = run_in_time(load_run(&server.url(), &limits));
     let finished = finished.expect_code(3);
     let report = finished.checked_report();

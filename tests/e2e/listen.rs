@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -565,30 +566,44 @@ fn a_hostile_stream_harms_no_call() {
             "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\n",
         ),
     ];
+    share::half();
     for (what, first, over_and_over) in floods {
-        hostile(what, 1, "2500ms", move |connection| {
+        hostile(what, 1, "1500ms", move |connection| {
             connection.write(first);
             connection.flood_raw(over_and_over)
         });
     }
-    hostile("an end at once", 1, "1s", |connection| {
-        connection.open_stream();
-        connection.end_stream()
-    });
-    hostile("a close at once", 1, "1s", |connection| {
-        connection.open_stream();
-        Next::Close
-    });
-    hostile("a redirect", 1, "1s", |connection| {
-        connection.answer(307, &[("Location", "http://127.0.0.1:1/mcp")], "")
-    });
-    hostile("no head", 1, "2500ms", |connection| connection.hang());
-    // Already before the load.
-    hostile("no head before the load", 0, "1s", |connection| {
-        connection.hang()
-    });
-    hostile("interim answers before the load", 0, "1s", |connection| {
-        connection.flood_raw("HTTP/1.1 100 Continue\r\n\r\n")
+    // What keeps no CPU busy goes side by side.
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            hostile("an end at once", 1, "1s", |connection| {
+                connection.open_stream();
+                connection.end_stream()
+            });
+        });
+        scope.spawn(|| {
+            hostile("a close at once", 1, "1s", |connection| {
+                connection.open_stream();
+                Next::Close
+            });
+        });
+        scope.spawn(|| {
+            hostile("a redirect", 1, "1s", |connection| {
+                connection.answer(307, &[("Location", "http://127.0.0.1:1/mcp")], "")
+            });
+        });
+        scope.spawn(|| hostile("no head", 1, "2500ms", |connection| connection.hang()));
+        // Already before the load.
+        scope.spawn(|| {
+            hostile("no head before the load", 0, "1s", |connection| {
+                connection.hang()
+            });
+        });
+        scope.spawn(|| {
+            hostile("interim answers before the load", 0, "1s", |connection| {
+                connection.flood_raw("HTTP/1.1 100 Continue\r\n\r\n")
+            });
+        });
     });
 }
 
@@ -611,7 +626,6 @@ fn hostile(
         },
         |request, connection| connection.done(request),
     );
-    share::half();
     let arguments = [
         "--tool",
         "work",

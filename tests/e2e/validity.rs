@@ -293,7 +293,7 @@ fn hogs_beside_an_idle_generator_change_no_figure() {
         &["--vus", "8", "--graceful-stop", "2s"][..],
         &["--rate", "40/s", "--max-vus", "80"],
     ] {
-        let arguments = [load, &["--duration", "3s", "--strict"]].concat();
+        let arguments = [load, &["--duration", "2s", "--strict"]].concat();
         let finished = run_echo(&server.url(), &arguments);
         let report = finished.checked_report();
         assert_eq!(report["verdict"]["grade"], "valid", "{finished}");
@@ -354,7 +354,7 @@ fn a_quota_that_stops_the_process_is_noticed() {
         // More than a tenth of a CPU can send.
         &["--rate", "20000/s", "--max-vus", "200"],
     ] {
-        let mut arguments = vec!["run", &url, "--duration", "2s", "--no-pin", "--quiet"];
+        let mut arguments = vec!["run", &url, "--duration", "1s", "--no-pin", "--quiet"];
         arguments.extend(load);
         arguments.push("--strict");
         arguments.extend(ECHO);

@@ -11,17 +11,24 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// As many as there are tests at once in `.cargo/config.toml`.
-const N_PARTS: usize = 9;
+const N_PARTS: usize = 12;
 
 /// For a test that judges rates or latencies: three of these run beside each other,
-/// or one beside six that take a part each.
+/// or one beside eight that take a part each.
 pub(crate) fn third() {
     take(N_PARTS / 3);
 }
 
-/// For a test that keeps a CPU busy for seconds.
+/// For a test that judges times which are long beside what a busy machine adds, and
+/// makes little load: six of these run beside each other.
+pub(crate) fn sixth() {
+    take(N_PARTS / 6);
+}
+
+/// For a test that keeps a CPU busy for seconds: two of these run beside two that take
+/// a part each.
 pub(crate) fn half() {
-    take(N_PARTS / 2);
+    take(N_PARTS / 2 - 1);
 }
 
 /// For a test that loads all CPUs or starves the generator: nothing runs beside it.
