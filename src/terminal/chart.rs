@@ -30,9 +30,14 @@ pub struct Curve<'a> {
 }
 
 impl Drawing {
-    /// Bars of one row, a column for each value. Whatever is more than nothing shows.
+    /// Bars of one row, a column for each value. Whatever is more than nothing shows. The
+    /// highest leave a little free above them: rows below each other stay apart.
     pub fn spark(self, values: &[Option<f64>], max: f64) -> String {
-        self.upright(values, max, 1).concat()
+        let levels = match self {
+            Self::Unicode => &BLOCKS[..BLOCKS.len() - 1],
+            Self::Ascii => &RAMP[..],
+        };
+        upright(levels, values, max, 1).concat()
     }
 
     /// Bars of several rows, the highest row first, a column for each value.
@@ -41,26 +46,7 @@ impl Drawing {
             Self::Unicode => BLOCKS,
             Self::Ascii => RAMP,
         };
-        let steps = |value: &Option<f64>| -> usize {
-            let value = value.filter(|value| *value > 0.0 && max > 0.0);
-            // A cast from a float saturates, and no number gives 0.
-            value.map_or(0, |value| {
-                let share = (value / max).clamp(0.0, 1.0);
-                ((share * (n_rows * levels.len()) as f64).round() as usize).max(1)
-            })
-        };
-        let heights: Vec<usize> = values.iter().map(steps).collect();
-        let row = |below: usize| {
-            let cells = heights.iter().map(|height| {
-                let own = height.saturating_sub(below).min(levels.len());
-                own.checked_sub(1).map_or(" ", |level| levels[level])
-            });
-            cells.collect()
-        };
-        (0..n_rows)
-            .rev()
-            .map(|above| row(above * levels.len()))
-            .collect()
+        upright(&levels, values, max, n_rows)
     }
 
     /// How many values a curve of so many columns has.
@@ -122,6 +108,30 @@ impl Drawing {
     }
 }
 
+/// Bars that are made of these levels of a row's height.
+fn upright(levels: &[&str], values: &[Option<f64>], max: f64, n_rows: usize) -> Vec<String> {
+    let steps = |value: &Option<f64>| -> usize {
+        let value = value.filter(|value| *value > 0.0 && max > 0.0);
+        // A cast from a float saturates, and no number gives 0.
+        value.map_or(0, |value| {
+            let share = (value / max).clamp(0.0, 1.0);
+            ((share * (n_rows * levels.len()) as f64).round() as usize).max(1)
+        })
+    };
+    let heights: Vec<usize> = values.iter().map(steps).collect();
+    let row = |below: usize| {
+        let cells = heights.iter().map(|height| {
+            let own = height.saturating_sub(below).min(levels.len());
+            own.checked_sub(1).map_or(" ", |level| levels[level])
+        });
+        cells.collect()
+    };
+    (0..n_rows)
+        .rev()
+        .map(|above| row(above * levels.len()))
+        .collect()
+}
+
 /// One character of a picture of curves.
 #[derive(Clone, Default)]
 struct Glyph {
@@ -156,7 +166,7 @@ mod tests {
     fn a_spark_has_a_column_for_each_value() {
         let mut values = some(&[0.0, 0.001, 1.0, 4.0, 8.0, 99.0, f64::NAN, -1.0]);
         values.push(None);
-        assert_eq!(Drawing::Unicode.spark(&values, 8.0), " ▁▁▄██   ");
+        assert_eq!(Drawing::Unicode.spark(&values, 8.0), " ▁▁▄▇▇   ");
         assert_eq!(Drawing::Ascii.spark(&values, 8.0), " ..=@@   ");
         assert_eq!(Drawing::Unicode.spark(&values, 0.0), " ".repeat(9));
     }

@@ -203,6 +203,7 @@ pub struct Terminal {
     /// In place of what the locale says.
     drawing: Option<Drawing>,
     environment: Environment,
+    stdin_is_terminal: bool,
     stdout_is_terminal: bool,
     stderr_is_terminal: bool,
     guard: Guard,
@@ -221,6 +222,7 @@ impl Terminal {
             choice,
             drawing: None,
             environment,
+            stdin_is_terminal: io::stdin().is_terminal(),
             stdout_is_terminal: io::stdout().is_terminal(),
             stderr_is_terminal: io::stderr().is_terminal(),
             guard,
@@ -330,6 +332,16 @@ impl Terminal {
 
     fn drawing(&self) -> Drawing {
         self.drawing.unwrap_or(self.environment.drawing())
+    }
+
+    /// Whether what goes to stdout and what goes to stderr is read on a terminal.
+    pub fn is_one_screen(&self) -> bool {
+        self.stdout_is_terminal && self.stderr_is_terminal
+    }
+
+    /// Whether somebody types what this program reads.
+    pub fn stdin_is_terminal(&self) -> bool {
+        self.stdin_is_terminal
     }
 
     /// Whether a line on stderr can be drawn again in its place: a terminal

@@ -206,7 +206,7 @@ impl<W: WriteColor> LiveLine<W> {
     /// where it is shown.
     pub(super) fn show(&mut self, elapsed: Duration, line: impl FnOnce() -> Line) {
         let _ = match self.layout() {
-            Some(layout) => self.redraw(vec![line()], layout),
+            Some(layout) => self.redraw(with_row_below(line(), layout), layout),
             None if !matches!(self.style, LiveStyle::Lines) || elapsed < self.next_line => Ok(()),
             None => {
                 let line = line();
@@ -251,6 +251,18 @@ fn write_line(line: &Line, out: &mut dyn WriteColor) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
+/// A line, and an empty row below it where the screen has one: an Enter that the user types
+/// goes there, and moves nothing on the screen.
+fn with_row_below(line: Line, layout: Layout) -> Vec<Line> {
+    match layout.rows {
+        Some(ROWS_FOR_TWO..) => vec![line, Line::new()],
+        _ => vec![line],
+    }
+}
+
+/// Rows that a screen has to have for a line with an empty one below.
+const ROWS_FOR_TWO: usize = 3;
+
 /// Lines as they can be drawn now, at most as many as the screen holds below one of
 /// others. The last column stays free: some terminals wrap on filling it.
 fn fitted(lines: &[Line], layout: Layout) -> Vec<Line> {
@@ -276,8 +288,8 @@ fn fitted(lines: &[Line], layout: Layout) -> Vec<Line> {
 ///
 /// What the user types is shown by the terminal at the cursor, and an Enter moves it: so of
 /// several lines the terminal remembers where the first begins, and `goes_back` there
-/// before the next drawing. Below one line there may be no row: an Enter moves what stands
-/// on the screen, and no place on it can be remembered.
+/// before the next drawing. Below a line without another there may be no row: an Enter moves
+/// what stands on the screen, and no place on it can be remembered.
 fn draw(lines: &[Line], goes_back: bool, out: &mut dyn WriteColor) -> io::Result<()> {
     if goes_back {
         out.write_all(RESTORE)?;

@@ -17,8 +17,13 @@ use crate::units::{format_count, format_latency, format_percent, format_rate, pl
 const COLUMNS_MIN: usize = 60;
 const ROWS_MIN: usize = 15;
 
-/// More lines would push what the user has seen before off the screen.
+/// More lines would push what the user has seen before off the screen, unless it is a high
+/// one: there the panel takes two thirds of it, which more than this are too much to read.
 const LINES_MAX: usize = 22;
+const LINES_MAX_HIGH: usize = 40;
+
+/// Wider, the figures would stand too far from their names to be read together.
+const COLUMNS_MAX: usize = 110;
 
 /// Seconds that the small bars show.
 const SECONDS_SHOWN: usize = 60;
@@ -88,13 +93,15 @@ impl Panel {
         layout: Layout,
     ) -> Vec<Line> {
         let columns = layout.columns.unwrap_or(COLUMNS_MIN).saturating_sub(1);
+        let columns = columns.min(COLUMNS_MAX);
         let n_lines = layout.rows.unwrap_or(ROWS_MIN).saturating_sub(1);
         let mut lines = vec![
             head(progress, limits, columns, layout.drawing),
             state(progress, limits),
         ];
         lines.extend(self.sparks(progress, columns, layout.drawing));
-        let mut room = n_lines.min(LINES_MAX).saturating_sub(lines.len());
+        let lines_max = (n_lines / 3 * 2).clamp(LINES_MAX, LINES_MAX_HIGH);
+        let mut room = n_lines.min(lines_max).saturating_sub(lines.len());
         let operations: Vec<_> = {
             let rows = progress.rows.in_totals();
             rows.filter(|(_, stats)| stats.started > 0).collect()
@@ -140,11 +147,11 @@ impl Panel {
                 .add(Role::Plain, "  ")
                 .add(role, drawing.spark(&values, most))
         };
-        let latency = |name, q, of: fn(&PastSecond) -> Option<u64>| {
+        let latency = |name, q, role, of: fn(&PastSecond) -> Option<u64>| {
             let value = progress.latency.quantile_ns(q);
             let values = last().map(|moment| of(moment).map(|ns| ns as f64));
             let value = value.map_or("-".to_string(), format_latency);
-            row(name, &value, Role::Accent, values.collect(), 0.0)
+            row(name, &value, role, values.collect(), 0.0)
         };
         let failed = last().map(|moment| Some(moment.failed as f64));
         vec![
@@ -155,8 +162,9 @@ impl Panel {
                 last().map(|moment| Some(moment.rate)).collect(),
                 0.0,
             ),
-            latency("p50", 0.5, |moment| moment.p50_ns),
-            latency("p99", 0.99, |moment| moment.p99_ns),
+            // As the curves of the summary are.
+            latency("p50", 0.5, Role::Plain, |moment| moment.p50_ns),
+            latency("p99", 0.99, Role::Accent, |moment| moment.p99_ns),
             // A single one is a small bar.
             row(
                 "errors",

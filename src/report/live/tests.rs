@@ -510,6 +510,14 @@ fn a_panel_goes_back_to_its_first_line_unless_the_terminal_was_resized() {
     assert!(drawn(&mut live).starts_with("\x1b8"));
     size.set((14, 90));
     let line = drawn(&mut live);
+    // One line, and a row below it that takes an Enter.
+    assert!(
+        line.ends_with("ms\x1b[K\r\n\x1b[J\x1b[?7h\r\x1b[1A\x1b7"),
+        "{line:?}"
+    );
+    assert_eq!(drawn(&mut live), format!("\x1b8{line}"));
+    size.set((2, 90));
+    let line = drawn(&mut live);
     assert!(
         !line.contains("\r\n") && line.ends_with("\x1b[?7h\r"),
         "{line:?}"
