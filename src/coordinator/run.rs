@@ -43,7 +43,7 @@ use crate::outcome::{
     RunStart, SecondRows, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
-use crate::units::{format_duration, nanos, plural};
+use crate::units::{format_count, format_duration, nanos, plural};
 use crate::user::Budget;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
@@ -840,7 +840,8 @@ fn dropped(counters: &Counters) -> String {
     format!(
         "{} of {} arrivals were dropped: no virtual user was free and the queue was full, or the \
          run ended",
-        counters.arrivals_dropped, counters.arrivals,
+        format_count(counters.arrivals_dropped),
+        format_count(counters.arrivals),
     )
 }
 

@@ -12,7 +12,7 @@ use super::github::{StepSummary, annotations};
 use super::summary::OperationOrder;
 use crate::error::UserError;
 use crate::files::reason;
-use crate::terminal::{Layout, Terminal, forgive_broken_pipe, in_memory};
+use crate::terminal::{Layout, Line, Terminal, forgive_broken_pipe, in_memory};
 
 /// Where a report goes beside the terminal, each place opened before there is
 /// anything to write.
@@ -89,7 +89,10 @@ pub fn deliver<R: Reported>(
         })
     };
     for (choice, file) in more {
-        let options = SummaryOptions::endless();
+        let options = SummaryOptions {
+            order,
+            ..SummaryOptions::endless()
+        };
         let bytes = in_memory(false, |out| choice.format(options).write(any, out));
         faults.extend(file.commit(bytes).err());
     }
@@ -98,12 +101,19 @@ pub fn deliver<R: Reported>(
         (true, false) => text(terminal.stderr_layout())
             .write(any, &mut terminal.stderr())
             .or_else(forgive_broken_pipe),
-        (false, _) => terminal.print(&text(terminal.stdout_layout()).lines(any)),
+        (false, _) => {
+            let mut lines = text(terminal.stdout_layout()).lines(any);
+            // Apart from what was told while it went on, where both are read on one screen.
+            if !quiet && terminal.is_one_screen() {
+                lines.insert(0, Line::new());
+            }
+            terminal.print(&lines)
+        }
     };
     faults.extend(shown.map_err(could_not_show).err());
     if let Some(summary) = outputs.step_summary {
         let place = summary.path().display().to_string();
-        if let Err(error) = summary.append(any) {
+        if let Err(error) = summary.append(any, order) {
             // It was not asked for by a flag, and fails no job.
             let why = reason(&error);
             terminal.print_notice(&format!(

@@ -319,10 +319,17 @@ impl StoredText {
         document.version = head.schema_version.as_str().unwrap_or_default().to_string();
         let (major, _) = version_numbers(&document.version);
         if major.is_none() || major != version_numbers(document.kind.schema_version()).0 {
+            let newest = document.kind.schema_version();
+            let read = match newest.strip_suffix(".0") {
+                Some(_) => format!("`{newest}`"),
+                None => format!(
+                    "`{}.0` to `{newest}`",
+                    newest.split('.').next().unwrap_or("")
+                ),
+            };
             let error = document.fault(format!(
-                "has schema version `{}`; this program reads `{}`",
+                "has schema version `{}`; this program reads {read}",
                 shortened(&document.version),
-                document.kind.schema_version()
             ));
             return Err(match document.kind {
                 ReportKind::Run => {

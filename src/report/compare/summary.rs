@@ -27,10 +27,11 @@ pub(in crate::report) fn comparison_summary(
     report_path: Option<&str>,
 ) {
     let outcome = &report.comparison;
+    let role = role_of(outcome.verdict);
+    page.labelled_text("answer", role, &report.answer);
     page.labelled_text("base", Role::Plain, &runs(&outcome.base));
     page.labelled_text("new", Role::Plain, &runs(&outcome.new));
     page.labelled_text("compared", Role::Plain, &compared(outcome));
-    page.labelled_text("answer", role_of(outcome.verdict), &report.answer);
     page.gap();
     table_of(page, outcome);
     let objections = report
@@ -47,6 +48,7 @@ pub(in crate::report) fn comparison_summary(
         page.gap();
         page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
     }
+    page.end_with(&Line::of(role, &report.answer));
 }
 
 fn role_of(verdict: ComparisonVerdict) -> Role {
@@ -116,7 +118,7 @@ fn table(page: &mut Page, outcome: &ComparisonOutcome) {
             _ => row_name(row),
         };
         table.row(vec![Cell::of(Role::Strong, name)]);
-        for figure in &row.figures {
+        for figure in row.figures.iter().filter(|figure| is_told(figure)) {
             let verdict = match is_same {
                 true => Cell::of(Role::Success, "same"),
                 false => verdict_cell(figure),
@@ -162,6 +164,12 @@ fn table(page: &mut Page, outcome: &ComparisonOutcome) {
         let words = format!("intervals of 95%; {n} together, so theirs are wider (Holm)");
         page.push(Line::of(Role::Dim, words));
     }
+}
+
+/// What has no value on either side, such as the latency of calls that all failed, tells
+/// nothing, unless the answer waits for it.
+pub(in crate::report) fn is_told(figure: &ComparedFigure) -> bool {
+    figure.decides || figure.base.is_some() || figure.new.is_some()
 }
 
 fn verdict_cell(figure: &ComparedFigure) -> Cell {

@@ -12,7 +12,7 @@ use super::text::{SummaryOptions, Text};
 use crate::outcome::{ComparedRun, ComparisonOutcome};
 use crate::report::checks::{Check, CheckGrade, checks, worst};
 use crate::report::compare::{
-    ComparisonReport, answer, change, columns, interval, row_name, value, word,
+    ComparisonReport, answer, change, columns, interval, is_told, row_name, value, word,
 };
 use crate::report::envelope::AnyReport;
 use crate::report::measure::unchecked_text;
@@ -20,6 +20,7 @@ use crate::report::model::{CauseCount, Figures, LatencyFigures, PopulationFigure
 use crate::report::page::{
     OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text,
 };
+use crate::report::summary::OperationOrder;
 use crate::report::summary::head::secs_text;
 use crate::terminal::{Drawing, Line, WriteColor, shorten};
 use crate::text::blanked;
@@ -30,6 +31,8 @@ use crate::units::{format_count, format_percent, plural};
 pub(in crate::report) struct Markdown {
     /// Where it does not fit, it ends at a line and says so.
     pub(in crate::report) bytes_max: usize,
+    /// By what the operations of a run are sorted.
+    pub(in crate::report) order: OperationOrder,
 }
 
 /// What GitHub takes as a comment (in characters, of which no text has more than
@@ -54,7 +57,7 @@ impl Markdown {
         let mut sheet = Sheet::default();
         sheet.conclusion(report);
         match report {
-            AnyReport::Run(report) => run(&mut sheet, report),
+            AnyReport::Run(report) => run(&mut sheet, report, self.order),
             AnyReport::Comparison(report) => comparison(&mut sheet, report),
             // Their tables are made for a reader's eye as they are.
             AnyReport::Find(_) | AnyReport::Calibration(_) => sheet.summary(report),
@@ -63,7 +66,7 @@ impl Markdown {
     }
 }
 
-fn run(sheet: &mut Sheet, report: &Report) {
+fn run(sheet: &mut Sheet, report: &Report, order: OperationOrder) {
     let server = &report.server;
     let name = server.name.iter().chain(&server.version);
     let name = name.map(String::as_str).collect::<Vec<_>>().join(" ");
@@ -93,7 +96,7 @@ fn run(sheet: &mut Sheet, report: &Report) {
         }],
     );
     populations(sheet, report);
-    operations(sheet, report);
+    operations(sheet, report, order);
     flows(sheet, report);
     bytes(sheet, report);
     let of_streams = report.listen.iter();
@@ -192,7 +195,7 @@ fn comparison(sheet: &mut Sheet, report: &ComparisonReport) {
 /// Each figure on both sides.
 fn compared(sheet: &mut Sheet, outcome: &ComparisonOutcome) {
     let rows = outcome.rows.iter().flat_map(|row| {
-        row.figures.iter().map(|figure| {
+        row.figures.iter().filter(|it| is_told(it)).map(|figure| {
             let verdict = figure.verdict.map_or("-", word);
             vec![
                 cell(&row_name(row)),
@@ -231,11 +234,9 @@ fn compared(sheet: &mut Sheet, outcome: &ComparisonOutcome) {
     }
 }
 
-fn operations(sheet: &mut Sheet, report: &Report) {
-    let calls = report
-        .operations
-        .iter()
-        .map(|call| (call.full_label(), &call.figures));
+fn operations(sheet: &mut Sheet, report: &Report, order: OperationOrder) {
+    let calls = order.sorted(&report.operations);
+    let calls = calls.iter().map(|call| (call.full_label(), &call.figures));
     let parts = || report.beside_totals();
     let labels = calls.clone().map(|(label, _)| label);
     let labels: Vec<String> = labels
@@ -579,6 +580,7 @@ mod tests {
         let text = |report: &Report| {
             let whole = Markdown {
                 bytes_max: usize::MAX,
+                order: OperationOrder::default(),
             };
             whole.text(report.any())
         };
@@ -599,10 +601,12 @@ mod tests {
         let report = report(&plan(), &busy_outcome());
         let whole = Markdown {
             bytes_max: usize::MAX,
+            order: OperationOrder::default(),
         }
         .text(report.any());
         let check = |bytes_max: usize| {
-            let text = Markdown { bytes_max }.text(report.any());
+            let order = OperationOrder::default();
+            let text = Markdown { bytes_max, order }.text(report.any());
             assert!(text.len() <= bytes_max, "{bytes_max}");
             text
         };

@@ -78,13 +78,14 @@ impl FormatChoice {
         named(text, "a format of a comparison", is_there)
     }
 
-    /// The format. Only the text has anything to be laid out.
+    /// The format. Only the text has anything to be laid out; Markdown is sorted as it is.
     pub fn format(self, options: SummaryOptions) -> Box<dyn Format> {
         match self {
             Self::Text => Box::new(Text(options)),
             Self::Json => Box::new(Json::default()),
             Self::Markdown => Box::new(Markdown {
                 bytes_max: COMMENT_BYTES_MAX,
+                order: options.order,
             }),
             Self::Junit => Box::new(Junit),
             Self::Csv => Box::new(Csv),

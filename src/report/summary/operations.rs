@@ -1,6 +1,7 @@
 //! A row for each operation, grouped by flow or method, and for the sessions; the flows;
 //! and what went over the wire, where that is much.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::str::FromStr;
 
@@ -90,7 +91,8 @@ impl OperationOrder {
         }
     }
 
-    /// Sorts groups, or single operations as groups of one; equals stay as they are.
+    /// Sorts groups, or single operations as groups of one. Of equals, those that took more
+    /// time come first; where that is equal too, they stay as they are.
     fn sort<T>(
         self,
         all: &mut [T],
@@ -100,9 +102,21 @@ impl OperationOrder {
         match self {
             Self::Name => all.sort_by_cached_key(name),
             _ => {
-                all.sort_by(|a, b| f64::total_cmp(&self.weight(&group(b)), &self.weight(&group(a))))
+                let weights = |it: &T| [self.weight(&group(it)), Self::Time.weight(&group(it))];
+                all.sort_by(|a, b| {
+                    let pairs = weights(b).into_iter().zip(weights(a));
+                    let orders = pairs.map(|(b, a)| f64::total_cmp(&b, &a));
+                    orders.fold(Ordering::Equal, Ordering::then)
+                });
             }
         }
+    }
+
+    /// The calls of a report in this order, each on its own.
+    pub(in crate::report) fn sorted(self, calls: &[OperationFigures]) -> Vec<&OperationFigures> {
+        let mut calls: Vec<&OperationFigures> = calls.iter().collect();
+        self.sort(&mut calls, |it| vec![it], |it| it.full_label());
+        calls
     }
 }
 
@@ -494,4 +508,44 @@ fn latencies(page: &mut Page, latency: &LatencyFigures) -> [Cell; 4] {
         page.percentile(latency, latency.p99_ms, P99_NEEDS),
         Cell::plain(ms_text(latency.max_ms)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples::{busy_outcome, plan, report};
+
+    #[test]
+    fn of_equals_those_that_took_more_time_come_first() {
+        let mut operations = report(&plan(), &busy_outcome()).operations;
+        operations.truncate(1);
+        let called = |name: &str, errors: f64, mean_ms: f64| {
+            let mut operation = operations[0].clone();
+            operation.name = Some(name.to_string());
+            operation.label = name.to_string();
+            operation.figures.error_rate = Some(errors);
+            operation.figures.latency.count = 10;
+            operation.figures.latency.mean_ms = Some(mean_ms);
+            operation.figures.service_latency = None;
+            operation.figures.failed_latency = None;
+            operation
+        };
+        let calls = [
+            called("quick", 0.0, 1.0),
+            called("slow", 0.0, 9.0),
+            called("broken", 0.5, 2.0),
+            called("as slow", 0.0, 9.0),
+        ];
+        let check = |order: OperationOrder, expected: [&str; 4]| {
+            let found = order.sorted(&calls);
+            let found: Vec<_> = found.iter().filter_map(|it| it.name.as_deref()).collect();
+            assert_eq!(found, expected, "{order:?}");
+        };
+        check(
+            OperationOrder::Errors,
+            ["broken", "slow", "as slow", "quick"],
+        );
+        check(OperationOrder::Time, ["slow", "as slow", "broken", "quick"]);
+        check(OperationOrder::Name, ["as slow", "broken", "quick", "slow"]);
+    }
 }
