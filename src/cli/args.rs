@@ -5,6 +5,7 @@
 //! struct in another, so `command!` writes the flags that commands share into
 //! each of them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
@@ -16,6 +17,7 @@ use super::secrets::{api_key_of_environment, bearer};
 use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
 use crate::error::{UserError, nearest};
+use crate::files::is_stdin;
 use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
 use crate::outcome::LoadUnit;
@@ -64,8 +66,8 @@ macro_rules! command {
             /// the longest that such a task may take; 5m unless given
             #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
             pub(super) task_timeout: Option<Duration>,
-            /// this population of the config alone, with its part of the load; a load on
-            /// the command line is all its own
+            /// test this population of the config and no other, with its part of the load;
+            /// a load on the command line is for it alone
             #[argh(option, arg_name = "name")]
             pub(super) population: Option<String>,
         ] $($rest)*);
@@ -107,8 +109,8 @@ macro_rules! command {
     // How the server is reached.
     (@ $head:tt $name:ident [$($fields:tt)*] network $($rest:tt)*) => {
         command!(@ $head $name [$($fields)*
-            /// the longest that it may take until a connection stands, TLS and proxies
-            /// included; the timeout unless given
+            /// the longest that it may take to open a connection, TLS and proxies included;
+            /// the timeout unless given
             #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
             pub(super) connect_timeout: Option<Duration>,
             /// HTTP proxy such as `proxy.example:3128`, perhaps with `name:password@`,
@@ -120,14 +122,20 @@ macro_rules! command {
             /// '.example.com, 10.0.0.0/8, host:8080', or '*' for all
             #[argh(option, arg_name = "hosts")]
             pub(super) no_proxy: Option<String>,
-            /// where a name leads, such as mcp.example:443:10.0.0.7; several addresses
-            /// between commas; may be given several times
+            /// the address of a name, such as mcp.example:443:10.0.0.7; several addresses
+            /// with commas between; may be given several times
             #[argh(option, arg_name = "rule")]
             pub(super) resolve: Vec<String>,
             /// address of this host that connections come from; may be given several
             /// times: connections take them in turn
             #[argh(option, arg_name = "address")]
             pub(super) bind: Vec<String>,
+        ] $($rest)*);
+    };
+
+    // How the connections of a load are used; a login has none.
+    (@ $head:tt $name:ident [$($fields:tt)*] connections $($rest:tt)*) => {
+        command!(@ $head $name [$($fields)*
             /// of several addresses of the server, connections take the next one, in-turn,
             /// which is the default, or each user keeps to one: pinned
             #[argh(option, arg_name = "how", from_str_fn(options::addresses))]
@@ -227,8 +235,8 @@ macro_rules! command {
             /// do not hold the steps against what the server lists before any load
             #[argh(switch)]
             pub(super) no_preflight: bool,
-            /// hold no GET stream for each session; as clients on SDKs do, sessions hold
-            /// one where the server offers it, which takes a connection of its own
+            /// hold no GET stream; otherwise each session holds one where the server offers
+            /// it, on a connection of its own, as clients on SDKs do
             #[argh(switch)]
             pub(super) no_listen: bool,
             /// what each user of a modern server subscribes to: tools, prompts, resources,
@@ -386,8 +394,21 @@ macro_rules! output_wish {
     };
 }
 
-/// What the flags of the group `network` say.
+/// What the flags of the groups `network`, `connections` and `tls` say.
 macro_rules! network_flags {
+    ($args:ident) => {
+        NetworkFlags {
+            addresses: $args.addresses,
+            calls_per_connection: $args.no_keepalive.then_some(1),
+            connection: $args.connection,
+            backend_header: $args.backend_header.clone(),
+            ..way_flags!($args)
+        }
+    };
+}
+
+/// What the flags of the groups `network` and `tls` say.
+macro_rules! way_flags {
     ($args:ident) => {
         NetworkFlags {
             connect_timeout: $args.connect_timeout,
@@ -395,10 +416,6 @@ macro_rules! network_flags {
             no_proxy: $args.no_proxy.clone(),
             resolve: $args.resolve.clone(),
             bind: $args.bind.clone(),
-            addresses: $args.addresses,
-            calls_per_connection: $args.no_keepalive.then_some(1),
-            connection: $args.connection,
-            backend_header: $args.backend_header.clone(),
             tls: TlsFlags {
                 ca: $args.ca.clone(),
                 client_cert: $args.client_cert.clone(),
@@ -406,6 +423,7 @@ macro_rules! network_flags {
                 server_name: $args.server_name.clone(),
                 insecure: $args.insecure.then_some(true),
             },
+            ..NetworkFlags::default()
         }
     };
 }
@@ -530,6 +548,26 @@ impl CommandArgs {
             Self::Man(args) => args.terminal(terminal),
         }
     }
+
+    /// Whether a file that it reads is the standard input.
+    pub(super) fn reads_stdin(&self) -> bool {
+        let is_typed = |file: &String| is_stdin(Path::new(file));
+        match self {
+            Self::Run(args) => args.config.iter().any(is_typed),
+            Self::Find(args) => args.config.iter().any(is_typed),
+            Self::Check(args) => args.config.iter().any(is_typed),
+            Self::Try(args) => args.config.iter().any(is_typed),
+            Self::Report(args) => args.files.iter().any(is_typed),
+            Self::Compare(args) => args.files.iter().chain(&args.base).any(is_typed),
+            Self::Init(_)
+            | Self::Login(_)
+            | Self::Calibrate(_)
+            | Self::Demo(_)
+            | Self::Schema(_)
+            | Self::Completions(_)
+            | Self::Man(_) => false,
+        }
+    }
 }
 
 command! {
@@ -617,8 +655,8 @@ command! {
         /// OTEL_EXPORTER_OTLP_HEADERS; may be given several times
         #[argh(option, long = "out", arg_name = "form=place")]
         pub(super) outs: Vec<SinkWish>,
-        /// by what the summary sorts operations: time, which is the default, p99, rate,
-        /// errors or name
+        /// by what the summary and Markdown sort operations: time, which is the default,
+        /// p99, rate, errors or name; equals by time
         #[argh(option, arg_name = "what", default = "OperationOrder::default()")]
         pub(super) sort: OperationOrder,
     }
@@ -633,6 +671,7 @@ command! {
     server
     oauth
     network
+    connections
     tls
     report
     forms
@@ -690,6 +729,7 @@ command! {
     server
     oauth
     network
+    connections
     tls
     report
     forms
@@ -731,6 +771,7 @@ command! {
     server
     oauth
     network
+    connections
     tls
 }
 
@@ -757,6 +798,10 @@ command! {
         /// print the address and open no browser
         #[argh(switch)]
         pub(super) no_browser: bool,
+        /// the longest that each answer of the server or the issuer may take; 30s unless
+        /// given
+        #[argh(option, arg_name = "time", from_str_fn(parse_duration))]
+        pub(super) timeout: Option<Duration>,
     }
     oauth
     network
@@ -784,6 +829,7 @@ command! {
         pub(super) segment: Option<Segment>,
     }
     network
+    connections
     tls
 }
 
@@ -846,6 +892,7 @@ command! {
     server
     oauth
     network
+    connections
     tls
 }
 
@@ -902,8 +949,8 @@ command! {
         /// where to write; - is stdout, and so it is unless given
         #[argh(option, short = 'o', arg_name = "file")]
         pub(super) output: Option<String>,
-        /// by what the summary of a run sorts operations: time, which is the default, p99,
-        /// rate, errors or name
+        /// by what text and Markdown sort the operations of a run: time, which is the
+        /// default, p99, rate, errors or name; equals by time
         #[argh(option, arg_name = "what", default = "OperationOrder::default()")]
         pub(super) sort: OperationOrder,
         /// merge reports of other plans, targets or times too
@@ -1250,7 +1297,7 @@ impl Login {
     pub(super) fn overrides(self) -> Overrides {
         Overrides {
             url: Some(self.url),
-            network: network_flags!(self),
+            network: way_flags!(self),
             ..Overrides::default()
         }
     }

@@ -31,6 +31,7 @@ pub(super) fn log_in(
     wish: &OAuthWish,
     url: &str,
     network: &Network,
+    timeout: Option<Duration>,
     is_without_browser: bool,
     terminal: &Terminal,
 ) -> Result<LoggedIn, UserError> {
@@ -40,7 +41,7 @@ pub(super) fn log_in(
     let started = thread.spawn(move || {
         // Nobody listens any more after an interrupt.
         let mut ask = |address: &str| drop(tell.send(LoginNews::Address(address.to_string())));
-        let login = oauth::login(&wish, &url, &network, &mut ask);
+        let login = oauth::login(&wish, &url, &network, timeout, &mut ask);
         drop(tell.send(LoginNews::Done(Box::new(login))));
     });
     started.map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;

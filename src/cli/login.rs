@@ -9,10 +9,10 @@ use crate::terminal::{Line, Role, Terminal};
 
 pub(super) fn login(mut args: Login, terminal: &Terminal) -> Result<u8, UserError> {
     let wish = args.oauth_wish()?;
-    let is_without_browser = args.no_browser;
+    let (is_without_browser, timeout) = (args.no_browser, args.timeout);
     let plan = load_plan(None, &args.overrides())?;
     let (url, network) = (&plan.target.url.value, &plan.network);
-    let login = log_in(&wish, url, network, is_without_browser, terminal)?;
+    let login = log_in(&wish, url, network, timeout, is_without_browser, terminal)?;
     let mut lines = vec![
         Line::of(Role::Success, "logged in: ")
             .add(Role::Plain, format!("the token {}", login.about())),

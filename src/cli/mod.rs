@@ -127,6 +127,9 @@ fn dispatch(load_test: LoadTest, words: &[String], terminal: &Terminal) -> u8 {
         return say(Instead::Help, terminal);
     };
     let terminal = &command.terminal(terminal);
+    if command.reads_stdin() && terminal.stdin_is_terminal() {
+        terminal.print_notice("reads what you type here, until Ctrl-D; Ctrl-C ends the program");
+    }
     let result = match command {
         CommandArgs::Run(args) => run::run(args, words, terminal),
         CommandArgs::Find(args) => find::find(args, words, terminal),

@@ -123,7 +123,7 @@ pub(super) fn authorize(
         Standing::Source(_) => {}
         // Somebody is there to log in, as with cargo-pmcp.
         Standing::NeedsLogin { .. } if terminal.stderr_is_redrawable() => {
-            let login = log_in(&wish, url, network, false, terminal)?;
+            let login = log_in(&wish, url, network, None, false, terminal)?;
             if wish.store.is_none() {
                 wish.login = Some(Box::new(login.made()));
                 terminal.hide(wish.secrets());

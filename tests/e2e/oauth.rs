@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rcgen::KeyPair;
 use serde_json::{Value, json};
@@ -198,6 +198,18 @@ fn a_server_without_oauth_is_told_as_such() {
     finished.tells("OAuth", "a login to a server without OAuth");
     let finished = client_run(&url, &["--iterations=1"]).run().expect_code(1);
     finished.tells("OAuth", "a client's token for a server without OAuth");
+}
+
+#[test]
+fn a_login_waits_for_a_silent_server_as_long_as_it_is_told() {
+    let server = FakeServer::start(|_, connection| connection.hang());
+    let url = server.url();
+    let words = ["login", &url, "--no-browser", "--timeout", "100ms"];
+    let began = Instant::now();
+    let finished = loadtest(&words).run().expect_code(1);
+    assert!(finished.stderr.contains("no login: "), "{finished}");
+    // It would be 30 s.
+    assert!(began.elapsed() < Duration::from_secs(20), "{finished}");
 }
 
 #[test]

@@ -138,6 +138,23 @@ fn the_users_wish_wins_over_the_terminal() {
 }
 
 #[test]
+fn who_is_to_type_a_config_is_told_so() {
+    let mut check = OnTerminal::start(Program::new(&["loadtest", "check", "-"]), 80);
+    check.wait_until("a notice", |check| {
+        check.rows().iter().any(|row| row.contains("until Ctrl-D"))
+    });
+    check.type_keys(
+        "[settings]\nurl = \"http://127.0.0.1:1/mcp\"\n[[scenario]]\ntype = \"ping\"\n\u{4}",
+    );
+    let (code, rows, _) = check.wait();
+    assert_eq!(code, Some(0), "{rows:#?}");
+    assert!(
+        rows.contains(&"standard input: no faults".to_string()),
+        "{rows:#?}"
+    );
+}
+
+#[test]
 fn a_resize_leaves_no_remains_of_the_live_line() {
     let server = FakeServer::on_call(|request, connection| {
         std::thread::sleep(Duration::from_millis(5));
@@ -167,6 +184,11 @@ fn a_resize_leaves_no_remains_of_the_live_line() {
             .collect()
     };
     run.wait_until("the live line", |run| live(run).len() == 1);
+    run.type_keys("abc\n");
+    run.wait_until("a line without what was typed", |run| {
+        let is_typed = run.rows().iter().any(|row| row.contains("abc"));
+        !is_typed && live(run).len() == 1
+    });
     for columns in [30, 12, 140, 50] {
         run.resize(ROWS, columns);
         let before = run.written();

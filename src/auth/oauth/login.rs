@@ -28,7 +28,7 @@ use crate::scenario::{MadeLogin, OAuthWish};
 /// The port of cargo-pmcp, which clients may have been registered with.
 const REDIRECT_PORT: u16 = 8080;
 
-/// How long the issuer's and the server's answers may take, each step.
+/// How long the issuer's and the server's answers may take, each step, unless the user says.
 const STEP_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long the user may take.
@@ -103,7 +103,8 @@ impl Held {
 
 /// Lets the user log in to the server at `url`: `ask` is called with the address that a
 /// browser has to open. What comes of it is written to the store, unless the wish says
-/// otherwise. Blocks for [`BROWSER_TIMEOUT`] and the answers of server and issuer.
+/// otherwise. Blocks for [`BROWSER_TIMEOUT`] and the answers of server and issuer, each step
+/// for at most `timeout` or 30 s.
 ///
 /// # Errors
 /// Why there is no login.
@@ -111,6 +112,7 @@ pub fn login(
     wish: &OAuthWish,
     url: &str,
     network: &Network,
+    timeout: Option<Duration>,
     ask: &mut dyn FnMut(&str),
 ) -> Result<LoggedIn, Fault> {
     let identity = identity(wish).map_err(|fault| finally(fault.0))?;
@@ -120,7 +122,7 @@ pub fn login(
         return Err(finally(fault));
     }
     let wire = Wire::new(url, network).map_err(finally)?;
-    let soon = || clock::now() + STEP_TIMEOUT;
+    let soon = || clock::now() + timeout.unwrap_or(STEP_TIMEOUT);
     let server = urls::server_key(url).unwrap_or_default();
     let store = wish.store.as_deref().map(Store::at);
     if let Some(store) = &store {
