@@ -21,6 +21,7 @@ impl From<ProtocolFault> for Trouble {
             | FaultKind::OtherEra
             | FaultKind::BadResult
             | FaultKind::UnknownInput => ProtocolFailure::BadResult,
+            FaultKind::NotAcknowledged => ProtocolFailure::NotAcknowledged,
         };
         Self::failed(Failure::Protocol(cause), fault.to_string())
     }

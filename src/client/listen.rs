@@ -21,8 +21,9 @@ use super::session::{CallReport, RequestsOfServer, Session};
 use super::token::RefusedToken;
 use crate::http::{HeaderName, HeaderValue, Trouble};
 use crate::marker::{FoundMarkers, MarkerKey, MarkerSearch};
-use crate::metrics::{Failure, ProtocolFailure};
-use crate::protocol::{Heard, Reply, RequestBody, StreamReader, SubscriptionEnd};
+use crate::protocol::{
+    FaultKind, Heard, ProtocolFault, Reply, RequestBody, StreamReader, SubscriptionEnd,
+};
 use crate::scheduler::trim_stack;
 
 /// An event that is larger ends the stream: there is one for each user, and it need never
@@ -49,6 +50,8 @@ pub struct HeldStream {
     may_have_come: bool,
     /// How the stream broke in the same breath in which it was acknowledged.
     broke_at_once: Option<Trouble>,
+    /// The last subscription was answered with 200, and neither acknowledged nor refused.
+    is_unacknowledged: bool,
     reader: StreamReader,
     /// What asks for the stream, where that is a subscription.
     subscription: Option<Arc<PreparedCall>>,
@@ -97,6 +100,7 @@ impl HeldStream {
             content: None,
             may_have_come: false,
             broke_at_once: None,
+            is_unacknowledged: false,
             reader: StreamReader::new(bytes_max),
             subscription,
             mailbox,
@@ -123,6 +127,12 @@ impl HeldStream {
         self.lane.take_retry_after()?.wait
     }
 
+    /// Whether the last attempt was a subscription that was answered with 200, and neither
+    /// acknowledged nor refused.
+    pub fn is_unacknowledged(&self) -> bool {
+        self.is_unacknowledged
+    }
+
     /// Whether the last refusal was of the token.
     pub fn take_refusal(&self) -> Option<RefusedToken> {
         self.identity.take_refusal()
@@ -135,6 +145,7 @@ impl HeldStream {
     #[inline(never)]
     pub fn open(&mut self, deadline: Instant, say: &mut dyn FnMut(&Heard<'_>)) -> CallReport {
         let began = crate::clock::now();
+        self.is_unacknowledged = false;
         let asked = match self.subscription.clone() {
             None => self.ask_to_listen(deadline),
             Some(subscription) => self.ask_to_subscribe(&subscription, deadline),
@@ -146,7 +157,10 @@ impl HeldStream {
                 let result = match result {
                     Ok(Reply::Error(error)) => Err(error.into()),
                     // A message in place of a stream, which would have begun otherwise.
-                    Ok(_) => Err(no_stream()),
+                    Ok(_) => {
+                        self.is_unacknowledged = true;
+                        Err(not_acknowledged("a result came first"))
+                    }
                     Err(trouble) => Err(trouble),
                 };
                 return CallReport {
@@ -166,6 +180,11 @@ impl HeldStream {
             ..CallReport::began(sent)
         };
         if let Err(trouble) = self.await_acknowledgement(say) {
+            let is_refused = matches!(
+                self.reader.subscription_end(),
+                Some(SubscriptionEnd::Refused(_))
+            );
+            self.is_unacknowledged = !is_refused && trouble != Trouble::Cancelled;
             self.content = None;
             report.end = crate::clock::now();
             report.result = Err(trouble);
@@ -225,7 +244,11 @@ impl HeldStream {
         while !self.reader.is_acknowledged() {
             let heard = self.hear(say);
             match (heard, self.reader.is_acknowledged()) {
-                (Ok(false), false) => return Err(no_stream()),
+                (Ok(false), false) => return Ok(self.reader.check_end()?),
+                // The head was there in time: what is late is this one message.
+                (Err(trouble), false) if trouble.is_timeout() => {
+                    return Err(not_acknowledged("the timeout came first"));
+                }
                 (Err(trouble), false) => return Err(trouble),
                 (Err(trouble), true) => self.broke_at_once = Some(trouble),
                 (Ok(_), _) => {}
@@ -361,10 +384,9 @@ impl HeldStream {
     }
 }
 
-/// The server has ended what it should have begun.
-fn no_stream() -> Trouble {
-    let message = "the subscription was answered, and not with a stream that acknowledges it";
-    Trouble::failed(Failure::Protocol(ProtocolFailure::BadResult), message)
+/// The server said 200 to a subscription, and no more.
+fn not_acknowledged(what: &str) -> Trouble {
+    ProtocolFault::new(FaultKind::NotAcknowledged, what).into()
 }
 
 /// Has a lane search what comes, where markers are looked for.

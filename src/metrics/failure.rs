@@ -103,6 +103,8 @@ causes! {
         Progress = "progress",
         /// A result without what its method demands, or of an unknown type.
         BadResult = "bad_result",
+        /// A subscription that was answered with 200, and not acknowledged.
+        NotAcknowledged = "not_acknowledged",
     }
 
     /// A fault of the MCP session.

@@ -10,6 +10,8 @@ const NAMES_MAX: usize = 32;
 pub struct ListenTally {
     /// Attempts that were answered, but not with a stream.
     pub refused: u64,
+    /// Subscriptions that were answered with 200, and neither acknowledged nor refused.
+    pub unacknowledged: u64,
     /// Streams opened again after an event with an id.
     pub resumed: u64,
     /// Streams that ended in good order: with their session, or by the server.
@@ -41,6 +43,7 @@ impl ListenTally {
     /// Adds others.
     pub fn merge(&mut self, other: &Self) {
         self.refused += other.refused;
+        self.unacknowledged += other.unacknowledged;
         self.resumed += other.resumed;
         self.ended += other.ended;
         self.ended_by_server += other.ended_by_server;

@@ -39,6 +39,8 @@ pub enum FaultKind {
     BadResult,
     /// The server requires an input that this client cannot give.
     UnknownInput,
+    /// The answer to a subscription that does not begin with its acknowledgement.
+    NotAcknowledged,
 }
 
 impl FaultKind {
@@ -59,6 +61,7 @@ impl FaultKind {
             FaultKind::OtherEra => "revision of the other era",
             FaultKind::BadResult => "bad result",
             FaultKind::UnknownInput => "unknown input required",
+            FaultKind::NotAcknowledged => "not acknowledged",
         }
     }
 }

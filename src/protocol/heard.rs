@@ -75,9 +75,14 @@ impl StreamReader {
     /// What is missing where the stream ends now.
     ///
     /// # Errors
-    /// `StreamEnded`: the result with which a server ends a subscription.
+    /// `StreamEnded`: the result with which a server ends a subscription; `NotAcknowledged`:
+    /// not even the word with which it begins one has come.
     pub fn check_end(&self) -> Result<(), ProtocolFault> {
         match &self.subscription {
+            Some(watch) if !watch.is_acknowledged() => {
+                let detail = "the stream ended first";
+                Err(ProtocolFault::new(FaultKind::NotAcknowledged, detail))
+            }
             Some(watch) if watch.end().is_none() => {
                 let detail = "no result says that the server has ended the subscription";
                 Err(ProtocolFault::new(FaultKind::StreamEnded, detail))
@@ -89,7 +94,7 @@ impl StreamReader {
     /// Takes a piece of the stream, and says each message that it completes.
     ///
     /// # Errors
-    /// `TooLarge`, and where the stream is not that of its subscription (`BadResult`,
+    /// `TooLarge`, and where the stream is not that of its subscription (`NotAcknowledged`,
     /// `WrongId`): it is lost then.
     pub fn feed(
         &mut self,

@@ -164,7 +164,7 @@ impl SubscriptionWatch {
             Reply::Error(error) => SubscriptionEnd::Refused(error),
             _ if !self.is_acknowledged => {
                 let detail = "the subscription ended before it was acknowledged";
-                return Err(ProtocolFault::new(FaultKind::BadResult, detail));
+                return Err(ProtocolFault::new(FaultKind::NotAcknowledged, detail));
             }
             _ => SubscriptionEnd::Graceful,
         });
@@ -200,7 +200,7 @@ impl SubscriptionWatch {
             "the first message is not `{ACKNOWLEDGED}` with the request's id: {}",
             excerpt(text.as_bytes())
         );
-        Err(ProtocolFault::new(FaultKind::BadResult, detail))
+        Err(ProtocolFault::new(FaultKind::NotAcknowledged, detail))
     }
 }
 
@@ -271,15 +271,15 @@ mod tests {
             (notification(ACKNOWLEDGED, r#""7""#), FaultKind::WrongId),
             (
                 notification("notifications/tools/list_changed", "7"),
-                FaultKind::BadResult,
+                FaultKind::NotAcknowledged,
             ),
-            (result.to_string(), FaultKind::BadResult),
-            (ping.to_string(), FaultKind::BadResult),
-            ("<html>".to_string(), FaultKind::BadResult),
+            (result.to_string(), FaultKind::NotAcknowledged),
+            (ping.to_string(), FaultKind::NotAcknowledged),
+            ("<html>".to_string(), FaultKind::NotAcknowledged),
             (result.replace(":7", ":8"), FaultKind::WrongId),
             (
                 format!(r#"{{"jsonrpc":"2.0","method":"{ACKNOWLEDGED}"}}"#),
-                FaultKind::BadResult,
+                FaultKind::NotAcknowledged,
             ),
         ] {
             let mut watch = SubscriptionWatch::new(7);

@@ -177,7 +177,11 @@ impl Listening {
             Err(Trouble::Cancelled) => return AfterStream::Nothing,
             Err(Trouble::Failed { failure, .. }) => (failure, report.status),
         };
-        self.tally(|tally| tally.refused += u64::from(status.is_some()));
+        let is_unacknowledged = self.listener.is_unacknowledged();
+        self.tally(|tally| match is_unacknowledged {
+            true => tally.unacknowledged += 1,
+            false => tally.refused += u64::from(status.is_some()),
+        });
         match status {
             // It offers none any more, whoever asks.
             Some(405 | 501) => AfterStream::Nothing,

@@ -817,12 +817,14 @@ fn subscriptions_are_of_the_modern_era() {
     assert!(finished.expect_code(2).stderr.contains("`prompts`"));
 }
 
-/// Each stream has one end, and the next request another id.
-#[test]
-fn a_subscription_is_followed_from_its_acknowledgement_to_its_end() {
-    let n_streams = Arc::new(AtomicUsize::new(0));
-    let begun = Arc::clone(&n_streams);
-    let server = FakeServer::start(move |request, connection| {
+/// A modern server, but for what it does on each subscription, which are numbered from 0.
+/// Calls are answered once there were so many.
+fn telling(
+    n_streams: usize,
+    on_listen: impl Fn(usize, &Request, &mut Connection) -> Next + Send + Sync + 'static,
+) -> FakeServer {
+    let begun = AtomicUsize::new(0);
+    FakeServer::start(move |request, connection| {
         let result = match request.method().as_str() {
             "server/discover" => json!({
                 "resultType": "complete",
@@ -834,15 +836,81 @@ fn a_subscription_is_followed_from_its_acknowledgement_to_its_end() {
                 "tools": [{"name": "work", "inputSchema": {"type": "object"}}],
             }),
             "subscriptions/listen" => {
-                return subscription(begun.fetch_add(1, Ordering::SeqCst), request, connection);
+                return on_listen(begun.fetch_add(1, Ordering::SeqCst), request, connection);
             }
             _ => {
-                connection.wait_until(|| n_streams.load(Ordering::SeqCst) == 5);
+                connection.wait_until(|| begun.load(Ordering::SeqCst) >= n_streams);
                 json!({"resultType": "complete", "content": []})
             }
         };
         connection.json(&request.result(&result))
+    })
+}
+
+/// Who says 200 and no more does not refuse, whatever comes in place of the word.
+#[test]
+fn a_subscription_that_is_not_acknowledged_is_no_refusal() {
+    let server = telling(4, |n, request, connection| {
+        if n == 0 {
+            return connection.json(&request.result(&json!({"resultType": "complete"})));
+        }
+        connection.open_stream();
+        match n {
+            1 => connection.chunk(&format!("data: {NOTIFICATION}\n\n")),
+            2 => {
+                let error = json!({"code": -32601, "message": "no such method"});
+                connection.chunk(&format!("data: {}\n\n", request.error(&error)));
+            }
+            _ => {}
+        }
+        connection.end_stream()
     });
+    let arguments = ["--tool", "work", "--vus", "4", "--iterations", "4"];
+    let finished = run_subscribed(&server.url(), "tools", &arguments).expect_code(0);
+    let report = finished.checked_report();
+    let listen = streams(&report);
+    assert_eq!(
+        (&listen["refused"], &listen["unacknowledged"]),
+        (&json!(1), &json!(3)),
+        "{listen:#}"
+    );
+    let expected = [
+        ("jsonrpc.-32601".to_string(), 1),
+        ("protocol.not_acknowledged".to_string(), 3),
+    ];
+    let mut found = causes(&listen["opening"]);
+    found.sort();
+    assert_eq!(found, expected, "{listen:#}");
+    assert!(
+        finished.stdout.contains("1 refused, 3 not acknowledged"),
+        "{finished}"
+    );
+}
+
+#[test]
+fn a_subscription_that_stays_silent_is_not_acknowledged() {
+    let server = telling(1, |_, _, connection| {
+        connection.open_stream();
+        connection.hang()
+    });
+    let arguments = [
+        "--tool=work",
+        "--vus=1",
+        "--iterations=1",
+        "--timeout=500ms",
+    ];
+    let finished = run_subscribed(&server.url(), "tools", &arguments).expect_code(0);
+    let report = finished.checked_report();
+    let listen = streams(&report);
+    let expected = [("protocol.not_acknowledged".to_string(), 1)];
+    assert_eq!(causes(&listen["opening"]), expected, "{listen:#}");
+    assert_eq!(listen["unacknowledged"], 1, "{listen:#}");
+}
+
+/// Each stream has one end, and the next request another id.
+#[test]
+fn a_subscription_is_followed_from_its_acknowledgement_to_its_end() {
+    let server = telling(5, subscription);
     let arguments = ["--tool", "work", "--vus", "1", "--iterations", "1"];
     let finished = run_subscribed(&server.url(), "tools", &arguments).expect_code(0);
     let report = finished.checked_report();

@@ -17,6 +17,7 @@ pub(super) fn listening(outcome: &RunOutcome, measured: &Part<'_>) -> Option<Lis
     Some(ListenFigures {
         opening,
         refused: tally.refused,
+        unacknowledged: tally.unacknowledged,
         resumed: tally.resumed,
         open_max: outcome.listening_max.into(),
         ended: tally.ended,
@@ -43,6 +44,7 @@ pub(in crate::report) fn merged_listening<'a>(
     let mut sum = ListenFigures {
         opening,
         refused: 0,
+        unacknowledged: 0,
         resumed: 0,
         open_max: 0,
         ended: 0,
@@ -60,6 +62,7 @@ pub(in crate::report) fn merged_listening<'a>(
     for part in parts {
         for (into, more) in [
             (&mut sum.refused, part.refused),
+            (&mut sum.unacknowledged, part.unacknowledged),
             (&mut sum.resumed, part.resumed),
             (&mut sum.open_max, part.open_max),
             (&mut sum.ended, part.ended),

@@ -19,6 +19,10 @@ pub struct ListenFigures {
     pub opening: Figures,
     /// Of those that failed, how many were answered, but not with a stream.
     pub refused: u64,
+    /// Of those that failed, subscriptions that were answered with 200, and neither
+    /// acknowledged nor refused. 0 in reports before schema 2.5.
+    #[serde(default)]
+    pub unacknowledged: u64,
     /// Of those that were opened, how many went on after an event of the one before.
     pub resumed: u64,
     /// The most that were open at once, of each worker, all workers together.

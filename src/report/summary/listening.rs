@@ -25,10 +25,12 @@ pub(super) fn listening(page: &mut Page, report: &Report) {
             format_count(listen.open_max)
         ),
     );
-    let not_asked = opening.failed.saturating_sub(listen.refused);
+    let answered = listen.refused.saturating_add(listen.unacknowledged);
+    let not_answered = opening.failed.saturating_sub(answered);
     for (n, what, role) in [
         (listen.refused, "refused", Role::Error),
-        (not_asked, "not answered", Role::Error),
+        (listen.unacknowledged, "not acknowledged", Role::Error),
+        (not_answered, "not answered", Role::Error),
         (listen.broken, "broken", Role::Error),
         (listen.ended_by_server, "ended by the server", Role::Warning),
         (listen.resumed, "resumed", Role::Plain),
