@@ -301,7 +301,9 @@ impl Collector {
     /// Keeps the seconds row by row from now on. `planned`: how long the run will be,
     /// where time ends it.
     pub(super) fn keep_intervals(&mut self, planned: Option<Duration>) {
-        self.keeper = Some(Keeper::new(&self.call_rows, &self.flow_rows, planned));
+        let mut keeper = Keeper::new(&self.call_rows, &self.flow_rows, planned);
+        keeper.keep_populations(&self.population_rows);
+        self.keeper = Some(keeper);
     }
 
     /// What was kept of them, after [`Collector::finish`].

@@ -1,10 +1,11 @@
 //! Keeps the seconds of a run, row by row, in bounded memory.
 //!
 //! Which rows make 5 % of the calls, or of the iterations of flows, is known at the end
-//! only, so all are kept while there is room. Where there is none, [`relief`] decides what goes: first the rows
-//! that make few calls, then the resolution. A second is packed when it is complete, on
-//! the coordinator's thread: 20 rows with 100 calls a second each took less than 3 ms of
-//! it in a build without optimisation.
+//! only, so all are kept while there is room. Where there is none, [`relief`] decides what
+//! goes: first the rows that make few calls, then the resolution. A population of several
+//! rows is kept as one row more: it is all of them, those too that are not told of. A
+//! second is packed when it is complete, on the coordinator's thread: 20 rows with 100
+//! calls a second each took less than 3 ms of it in a build without optimisation.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -54,11 +55,26 @@ struct Open {
     latency: Histogram,
 }
 
+/// The calls of a population.
+#[derive(Debug)]
+struct PopulationRows {
+    /// The places of its rows among those of calls.
+    places: Vec<usize>,
+    /// Where it is kept: apart, or as the only row that it has.
+    kept: usize,
+    is_apart: bool,
+    /// All of them in the second that is being closed.
+    sum: Open,
+}
+
 /// The seconds of a run so far.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    /// All calls together, then the rows of calls, then those of flows.
+    /// All calls together, then the rows of calls, then those of flows, then populations.
     kept: Vec<Kept>,
+    /// How many rows of calls and flows these are.
+    n_rows: usize,
+    populations: Vec<PopulationRows>,
     /// The places of these rows in the run's rows.
     rows: Vec<usize>,
     /// Seconds that are not complete, from `first_open` on, by row. A plan with one row
@@ -108,6 +124,31 @@ impl Kept {
     }
 }
 
+impl Open {
+    fn add(&mut self, counts: [u64; 4], latency: &Histogram) {
+        let [started, ok, failed, cancelled] = counts;
+        self.started += started;
+        self.ok += ok;
+        self.failed += failed;
+        self.cancelled += cancelled;
+        self.latency.merge(latency);
+    }
+
+    fn counts(&self) -> [u64; 4] {
+        [self.started, self.ok, self.failed, self.cancelled]
+    }
+
+    /// Empty again, with its memory.
+    fn clear(&mut self) {
+        let mut latency = std::mem::take(&mut self.latency);
+        latency.clear();
+        *self = Self {
+            latency,
+            ..Self::default()
+        };
+    }
+}
+
 impl Keeper {
     /// Nothing yet. `call_rows`, `flow_rows`: their places in the run's rows. `planned`:
     /// how long the run will be, where time ends it.
@@ -123,6 +164,8 @@ impl Keeper {
         };
         Self {
             kept: (0..=n_rows).map(kept).collect(),
+            n_rows,
+            populations: Vec::new(),
             rows,
             open: VecDeque::new(),
             first_open: 0,
@@ -137,10 +180,37 @@ impl Keeper {
         }
     }
 
+    /// Keeps populations too, by the places of their rows in the run's rows.
+    pub(super) fn keep_populations(&mut self, populations: &[Vec<usize>]) {
+        for own in populations {
+            let place = |row: &usize| self.rows.iter().position(|it| it == row);
+            let places: Vec<usize> = own.iter().filter_map(place).collect();
+            let (kept, is_apart) = match places[..] {
+                // All calls are its.
+                _ if self.n_rows == 0 => (0, false),
+                [only] => (1 + only, false),
+                _ => (self.kept.len(), true),
+            };
+            if is_apart {
+                self.kept.push(Kept {
+                    length_secs: self.length_secs,
+                    ..Kept::default()
+                });
+            }
+            self.populations.push(PopulationRows {
+                places,
+                kept,
+                is_apart,
+                sum: Open::default(),
+            });
+        }
+        self.next_to_coarsen = self.kept.len();
+    }
+
     /// Adds what one worker recorded of a row, by its place among those of calls and of
     /// flows, in a second that is not complete. `latency`: of those that succeeded.
     pub(super) fn add(&mut self, second: u64, place: usize, row: &RowStats, latency: &Histogram) {
-        let n_rows = self.kept.len() - 1;
+        let n_rows = self.n_rows;
         if n_rows == 0 || row.started + row.finished() + row.cancelled == 0 {
             return;
         }
@@ -153,12 +223,8 @@ impl Keeper {
             let open = spare.unwrap_or_else(|| (0..n_rows).map(|_| Open::default()).collect());
             self.open.push_back(open);
         }
-        let open = &mut self.open[position][place];
-        open.started += row.started;
-        open.ok += row.ok;
-        open.failed += row.failed;
-        open.cancelled += row.cancelled;
-        open.latency.merge(latency);
+        let counts = [row.started, row.ok, row.failed, row.cancelled];
+        self.open[position][place].add(counts, latency);
     }
 
     /// Keeps the second that is complete now, and makes room where that is short.
@@ -168,14 +234,21 @@ impl Keeper {
         self.keep(0, second, of_all, latency);
         self.first_open += 1;
         if let Some(mut rows) = self.open.pop_front() {
+            let mut populations = std::mem::take(&mut self.populations);
+            for PopulationRows {
+                places, kept, sum, ..
+            } in populations.iter_mut().filter(|it| it.is_apart)
+            {
+                for row in places.iter().map(|place| &rows[*place]) {
+                    sum.add(row.counts(), &row.latency);
+                }
+                self.keep(*kept, second, sum.counts(), &sum.latency);
+                sum.clear();
+            }
+            self.populations = populations;
             for (at, row) in rows.iter_mut().enumerate() {
-                let counts = [row.started, row.ok, row.failed, row.cancelled];
-                self.keep(1 + at, second, counts, &row.latency);
-                row.latency.clear();
-                *row = Open {
-                    latency: std::mem::take(&mut row.latency),
-                    ..Open::default()
-                };
+                self.keep(1 + at, second, row.counts(), &row.latency);
+                row.clear();
             }
             self.spare.push(rows);
         }
@@ -190,11 +263,23 @@ impl Keeper {
         }
         let last = u32::try_from(n_seconds.max(1) - 1).unwrap_or(u32::MAX);
         let length_secs = self.length_secs;
+        let finished = |mut intervals: Vec<Interval>| {
+            for interval in &mut intervals {
+                interval.second = interval.second.min(last);
+            }
+            coarsen(&mut intervals, length_secs);
+            intervals
+        };
+        // What was given up has no intervals.
+        let populations = self.populations.iter();
+        let populations = populations.map(|it| finished(self.kept[it.kept].intervals.clone()));
+        let populations = populations.collect();
+        self.kept.truncate(1 + self.n_rows);
         let n_all = self.n_all();
         let is_told = |kept: &Kept| kept.n_ended > 0 && kept.share(n_all) >= SHARE_TOLD;
         let mut rows = Vec::new();
         let mut n_given_up = 0;
-        for (at, mut kept) in self.kept.into_iter().enumerate() {
+        for (at, kept) in self.kept.into_iter().enumerate() {
             if at > 0 && !is_told(&kept) {
                 continue;
             }
@@ -202,13 +287,9 @@ impl Keeper {
                 n_given_up += 1;
                 continue;
             }
-            for interval in &mut kept.intervals {
-                interval.second = interval.second.min(last);
-            }
-            coarsen(&mut kept.intervals, length_secs);
             rows.push(RowIntervals {
                 row: at.checked_sub(1).map(|at| self.rows[at]),
-                intervals: kept.intervals,
+                intervals: finished(kept.intervals),
             });
         }
         if let ([row], [all]) = (&self.rows[..], &rows[..]) {
@@ -222,6 +303,7 @@ impl Keeper {
             length_secs,
             end,
             rows,
+            populations,
             is_coarser: self.is_coarser,
             n_given_up,
         }

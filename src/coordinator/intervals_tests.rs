@@ -228,3 +228,54 @@ fn an_hour_of_twenty_rows_stays_within_the_bound() {
     let n_ok: u64 = kept.rows[0].intervals.iter().map(|it| it.ok).sum();
     assert_eq!(n_ok, 2_000 * n_seconds);
 }
+
+/// A population is all its rows, those that make few calls and are not told of too; one of a
+/// single row is kept once.
+#[test]
+fn populations_are_the_sum_of_their_rows() {
+    for high in [usize::MAX / 4, 20_000] {
+        let mut keeper = Keeper::new(&[3, 5, 6], &[8], None);
+        keeper.keep_populations(&[vec![3, 6], vec![5]]);
+        keeper.limits = KeptLimits {
+            high,
+            max: high + high / 3,
+        };
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut expected = [RowStats::default(), RowStats::default()];
+        let flow = RowStats::default();
+        for _ in 0..100 {
+            let [often, other, seldom] = [30, 20, 0].map(|n| calls(&spread(&mut random, n)));
+            expected[0].merge(&often);
+            expected[0].merge(&seldom);
+            expected[1].merge(&other);
+            second(&mut keeper, &[&often, &other, &seldom, &flow]);
+            assert!(keeper.n_bytes() <= high + 3_000, "{}", keeper.n_bytes());
+        }
+        assert_eq!(keeper.kept.len(), 1 + 4 + 1);
+        let kept = keeper.finish(100, Duration::from_secs(100));
+        assert_eq!(kept.rows.len(), 3, "the row with few calls is not told of");
+        for (intervals, expected) in kept.populations.into_iter().zip(&expected) {
+            let (started, latency) = sum_of(&RowIntervals {
+                row: None,
+                intervals,
+            });
+            assert_eq!(started, expected.started);
+            let found = [0.5, 0.99].map(|q| latency.quantile_ns(q));
+            assert_eq!(
+                found,
+                [0.5, 0.99].map(|q| expected.service_ok.quantile_ns(q))
+            );
+        }
+    }
+}
+
+#[test]
+fn a_population_of_all_calls_is_kept_as_these() {
+    let mut keeper = Keeper::new(&[2], &[], None);
+    keeper.keep_populations(&[vec![2]]);
+    let row = calls(&[1_000_000; 5]);
+    second(&mut keeper, &[&row]);
+    let kept = keeper.finish(1, Duration::from_secs(1));
+    assert_eq!(kept.populations.len(), 1);
+    assert_eq!(kept.populations[0], kept.rows[0].intervals);
+}

@@ -19,6 +19,9 @@ pub struct Intervals {
     pub end: Duration,
     /// All calls together, then each row that made enough of them.
     pub rows: Vec<RowIntervals>,
+    /// The calls of each population, where the plan names any; nothing of one that was
+    /// given up.
+    pub populations: Vec<Vec<Interval>>,
     /// Their memory was full, so they are longer than they would be.
     pub is_coarser: bool,
     /// Rows that made enough calls, but not before their memory was full: they have none.

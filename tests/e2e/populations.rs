@@ -103,6 +103,12 @@ fn each_population_has_its_flows_and_headers() {
         assert_eq!(flow.expect(name)["name"], row);
         let sessions = &population(&report, name)["handshake"]["ok"];
         assert_eq!(count(sessions), if name == "agents" { 8 } else { 2 });
+        let its = population(&report, name);
+        for key in ["started", "ok", "failed"] {
+            let seconds = list(&its["seconds"]).iter();
+            let sum: u64 = seconds.map(|second| count(&second[key])).sum();
+            assert_eq!(sum, count(&its["figures"][key]), "{name}: {key}: {its:#}");
+        }
     }
     for text in ["agents: 80%", "browsers: 20%"] {
         assert!(finished.stdout.contains(text), "{finished}");

@@ -127,10 +127,19 @@ fn run_rows(report: &Report) -> Vec<Cells> {
         let own = own.filter_map(move |it| Some(cells(it.stages.get(at)?, Some(it.name.as_str()))));
         std::iter::once(cells(&stage.figures, None)).chain(own)
     });
+    let of_populations = report.populations.iter().flat_map(|it| {
+        let seconds = it.seconds.iter();
+        seconds.map(|second| {
+            let mut row = row("second", second, &Value::Null);
+            row.insert("population".to_string(), json!(it.name));
+            row
+        })
+    });
     let seconds = report
         .seconds
         .iter()
-        .map(|second| row("second", second, &none));
+        .map(|second| row("second", second, &none))
+        .chain(of_populations);
     let others = handshake
         .chain(close)
         .chain(listen)

@@ -151,6 +151,7 @@ fn seconds_of(n_rows: usize, n_seconds: usize) -> Intervals {
         length_secs: 1,
         end: Duration::from_secs(n_seconds as u64),
         rows: (0..=n_rows).map(of_row).collect(),
+        populations: Vec::new(),
         is_coarser: false,
         n_given_up: 0,
     }

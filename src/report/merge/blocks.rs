@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
+use super::seconds::seconds_of_population;
 use crate::metrics::{Histogram, Packed, SLOWEST_KEPT, VIOLATIONS_MAX};
 use crate::outcome::{INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen};
 use crate::report::make::{assemble, latency, stored_other, stored_row, tool_figures};
@@ -195,6 +196,7 @@ impl<'a> Parts<'a> {
                 handshake,
                 close,
                 stages,
+                seconds: seconds_of_population(its().map(|it| &*it.seconds)),
                 ..first.clone()
             };
             sums.push((figures, rows));
@@ -479,6 +481,7 @@ impl<'a> Parts<'a> {
             length_secs,
             end: Duration::ZERO,
             rows: Vec::new(),
+            populations: Vec::new(),
             is_coarser: false,
             n_given_up: 0,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::metrics::Histogram;
 use crate::outcome::Intervals;
-use crate::report::model::{Report, SecondFigures};
+use crate::report::model::{PopulationSecond, Report, SecondFigures};
 use crate::units::{ms, tidy};
 
 /// The seconds of all. Percentiles are those of the added histograms, where each second
@@ -29,6 +29,49 @@ pub(super) fn merged(all: &[&Report], intervals: Option<&Intervals>) -> Vec<Seco
     seconds
         .map(|(number, parts)| sum(&parts, histograms.get(&number)))
         .collect()
+}
+
+/// Those of one population, in pieces as long as those of the part that has the longest.
+/// Percentiles are told where one part alone has calls: the reports keep no histogram of a
+/// population's pieces.
+pub(super) fn seconds_of_population<'a>(
+    parts: impl Iterator<Item = &'a [PopulationSecond]> + Clone,
+) -> Vec<PopulationSecond> {
+    let all = || parts.clone().flatten();
+    let length = all().map(|it| it.length_secs).fold(1.0, f64::max).ceil();
+    let mut by_number: BTreeMap<u64, Vec<&PopulationSecond>> = BTreeMap::new();
+    for piece in all() {
+        let number = (piece.at_secs / length) as u64;
+        by_number.entry(number).or_default().push(piece);
+    }
+    let pieces = by_number.into_iter();
+    let pieces = pieces.map(|(number, pieces)| {
+        let count = |of: fn(&PopulationSecond) -> u64| {
+            pieces
+                .iter()
+                .fold(0, |sum: u64, it| sum.saturating_add(of(it)))
+        };
+        let mut with_calls = pieces.iter().filter(|it| it.ok > 0);
+        let only = with_calls.next().filter(|_| with_calls.next().is_none());
+        let at_secs = number as f64 * length;
+        let end = |it: &&PopulationSecond| it.at_secs + it.length_secs;
+        let end = pieces.iter().map(end).fold(at_secs, f64::max);
+        let length_secs = (end - at_secs).clamp(1e-3, length);
+        let (ok, failed) = (count(|it| it.ok), count(|it| it.failed));
+        PopulationSecond {
+            at_secs,
+            length_secs: tidy(length_secs),
+            started: count(|it| it.started),
+            ok,
+            failed,
+            rate_per_sec: tidy(ok.saturating_add(failed) as f64 / length_secs),
+            p50_ms: only.and_then(|it| it.p50_ms),
+            p95_ms: only.and_then(|it| it.p95_ms),
+            p99_ms: only.and_then(|it| it.p99_ms),
+            max_ms: pieces.iter().filter_map(|it| it.max_ms).reduce(f64::max),
+        }
+    });
+    pieces.collect()
 }
 
 fn sum(parts: &[&SecondFigures], histogram: Option<&Histogram>) -> SecondFigures {

@@ -109,6 +109,7 @@ fn report(number: u64, seconds: &[Recorder]) -> Report {
             .zip(rows)
             .map(|(row, intervals)| RowIntervals { row, intervals })
             .collect(),
+        populations: Vec::new(),
         is_coarser: false,
         n_given_up: 0,
     });

@@ -401,6 +401,39 @@ pub struct PopulationFigures {
     pub close: Option<Figures>,
     /// Its calls in each of `stages`, in the same order.
     pub stages: Vec<Figures>,
+    /// Its calls over time, those of the warm-up too: second by second, or in longer pieces
+    /// where the populations would have more than 4,000 together. Pieces without calls are
+    /// left out. Empty with `histograms` other than `seconds`, where there was no memory for
+    /// them, and in reports before schema 2.5.
+    #[serde(default)]
+    pub seconds: Vec<PopulationSecond>,
+}
+
+/// A second of a population's calls, or a longer piece of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(test, serde(deny_unknown_fields))]
+pub struct PopulationSecond {
+    /// Its start on the run's clock, as in `seconds` of the report.
+    pub at_secs: f64,
+    /// How long it was.
+    pub length_secs: f64,
+    /// Calls begun in it.
+    pub started: u64,
+    /// Calls that succeeded in it.
+    pub ok: u64,
+    /// Calls that failed in it.
+    pub failed: u64,
+    /// `ok + failed`, a second.
+    pub rate_per_sec: f64,
+    /// Median of the successful calls that ended in it; `null` without any, and in a merged
+    /// report where several parts had some.
+    pub p50_ms: Option<f64>,
+    /// 95th percentile.
+    pub p95_ms: Option<f64>,
+    /// 99th percentile.
+    pub p99_ms: Option<f64>,
+    /// The greatest.
+    pub max_ms: Option<f64>,
 }
 
 /// Answers that could not be looked at as was asked for. They are in no failure.

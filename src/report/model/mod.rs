@@ -37,8 +37,9 @@ use serde_json::Value;
 pub use figures::{
     AddressFigures, AnswerFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount,
     ExchangeFigures, Figures, FlowFigures, IsolationFigures, LatencyClass, LatencyFigures,
-    LatencyFrom, OperationFigures, Over, PopulationFigures, SecondFigures, ServedFigures,
-    SlowCallFigures, StageFigures, TlsAgreement, TlsFigures, UncheckedFigures, WaitFigures, WarmUp,
+    LatencyFrom, OperationFigures, Over, PopulationFigures, PopulationSecond, SecondFigures,
+    ServedFigures, SlowCallFigures, StageFigures, TlsAgreement, TlsFigures, UncheckedFigures,
+    WaitFigures, WarmUp,
 };
 pub use histograms::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
