@@ -47,7 +47,9 @@ pub fn strongest(codes: impl IntoIterator<Item = u8>) -> u8 {
 /// the user is strict (`--strict`).
 pub fn of_run(ended: Ended, is_interrupted: bool, grade: Grade, is_strict: bool) -> u8 {
     let of_end = match ended {
-        Ended::Duration | Ended::Iterations | Ended::Broke | Ended::Threshold => PASSED,
+        Ended::Duration | Ended::Iterations | Ended::Data | Ended::Broke | Ended::Threshold => {
+            PASSED
+        }
         Ended::Interrupted => INTERRUPTED,
         Ended::NoSession | Ended::Denied => COULD_NOT_RUN,
     };

@@ -731,11 +731,11 @@ impl<'a> Coordinator<'a> {
             self.start.generator.kernel_timestamps = share <= FALLBACK_SHARE;
         }
         let mut notices = self.notices(&totals.counters);
-        notices.extend(
-            (ended == Ended::Iterations)
-                .then(|| data_end(self.plan))
-                .flatten(),
-        );
+        let ended_with_data = match ended {
+            Ended::Iterations => data_end(self.plan),
+            _ => None,
+        };
+        notices.extend(ended_with_data.clone());
         // What the verdict says is said once.
         let said = verdict.reasons.iter().map(|(_, reason)| reason);
         let is_said = said.chain(&verdict.notes).any(Reason::tells_of_drops);
@@ -753,6 +753,8 @@ impl<'a> Coordinator<'a> {
         // Sessions are counted in the totals, the warm-up's as well.
         let ended = if totals.counters.sessions_opened == 0 && ended != Ended::Interrupted {
             Ended::NoSession
+        } else if ended_with_data.is_some() {
+            Ended::Data
         } else {
             ended
         };

@@ -49,7 +49,7 @@ impl LoadTimes {
     /// The ending of sessions counts nowhere.
     pub fn end(&self) -> Duration {
         let offered_until = match self.ended {
-            Ended::Iterations => self.last_given_up.unwrap_or_default(),
+            Ended::Iterations | Ended::Data => self.last_given_up.unwrap_or_default(),
             Ended::Duration => self.planned.unwrap_or(self.stopped_at),
             Ended::Interrupted
             | Ended::Broke

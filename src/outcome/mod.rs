@@ -183,6 +183,9 @@ pub enum Ended {
     Duration,
     /// Its iterations were done.
     Iterations,
+    /// A data set had no row for another iteration. In reports before schema 2.5 that is
+    /// `iterations`.
+    Data,
     /// A signal, or the embedding program, asked for it.
     Interrupted,
     /// The breaking point was reached and the plan said to stop there.

@@ -81,7 +81,7 @@ fn run_checks(report: &Report) -> Vec<Check> {
         Ended::Interrupted => Some("the run was interrupted".to_string()),
         Ended::NoSession => Some("no session lasted for a call".to_string()),
         Ended::Denied => Some("the server let nobody in any more".to_string()),
-        Ended::Duration | Ended::Iterations | Ended::Broke | Ended::Threshold => None,
+        Ended::Duration | Ended::Iterations | Ended::Data | Ended::Broke | Ended::Threshold => None,
     };
     // What the thresholds say of failures is enough, a negative test's too.
     if checks.is_empty() || broken.is_some() || report.gate.why.is_some() {

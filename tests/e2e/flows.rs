@@ -614,6 +614,8 @@ fn the_end_of_the_data_is_told() {
     for (iterations, is_told) in [("--iterations=100", true), ("--iterations=2", false)] {
         let finished = run_config(&server, &["--vus=2", iterations], config).expect_code(0);
         assert_eq!(finished.stdout.contains(told), is_told, "{finished}");
+        let ended = &finished.checked_report()["run"]["ended"];
+        assert_eq!(ended, ["iterations", "data"][usize::from(is_told)]);
     }
 }
 

@@ -222,7 +222,7 @@ fn facts(report: &Report) -> SampleFacts {
         ),
         grade: report.verdict.grade,
         cut_short: match run.ended {
-            Ended::Duration | Ended::Iterations | Ended::Broke => None,
+            Ended::Duration | Ended::Iterations | Ended::Data | Ended::Broke => None,
             Ended::Interrupted => Some("it was interrupted".to_string()),
             Ended::Threshold => Some("a threshold aborted it".to_string()),
             Ended::NoSession => Some("no session could be had".to_string()),

@@ -365,12 +365,13 @@ fn self_check(all: &[&Report]) -> SelfCheckFigures {
 
 fn run_facts(report: &mut Report, all: &[&Report]) {
     // The strongest first.
-    const ENDS: [Ended; 7] = [
+    const ENDS: [Ended; 8] = [
         Ended::Interrupted,
         Ended::Threshold,
         Ended::Broke,
         Ended::NoSession,
         Ended::Denied,
+        Ended::Data,
         Ended::Iterations,
         Ended::Duration,
     ];

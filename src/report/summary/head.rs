@@ -159,6 +159,14 @@ fn duration(report: &Report) -> Line {
             let words = plural(n_iterations, "iteration", "iterations");
             line.add(Role::Plain, format!(" for {words}"))
         }
+        Ended::Data => {
+            let n_iterations = report.run.planned_iterations.unwrap_or_default();
+            let words = plural(n_iterations, "iteration", "iterations");
+            line.add(
+                Role::Plain,
+                format!(" for {words}, all that there was data for"),
+            )
+        }
         Ended::Interrupted => line.add(Role::Warning, ", interrupted"),
         Ended::Broke => line.add(Role::Warning, ", stopped at the breaking point"),
         Ended::Threshold => line.add(Role::Error, ", ended by a threshold"),
