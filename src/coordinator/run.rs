@@ -767,6 +767,7 @@ impl<'a> Coordinator<'a> {
                 ended,
                 rows: Rows::new(&self.start.rows, &totals),
                 counters: &totals.counters,
+                arrivals: &totals.arrivals,
                 n_foreign: totals.isolation.foreign + n_foreign_of_probe,
                 elapsed,
                 has_intended_starts: self.plan.has_intended_starts(),

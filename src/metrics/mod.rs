@@ -50,7 +50,9 @@ pub use isolation::IsolationCounts;
 pub use listening::{ListenTally, NameCounts};
 pub use quantile::Quantile;
 pub use quantile_interval::share_interval;
-pub use recorder::{Examples, Messages, Outcome, Recorder, RowStats, Sample, Sizes};
+pub use recorder::{
+    Examples, Messages, Outcome, Recorder, RowStats, Sample, SettledArrivals, Sizes,
+};
 pub use slowest::{CallPhases, SLOWEST_KEPT, SlowCall, SlowestCalls};
 pub use spread::{ServedCall, ServerTally, Spread};
 pub use streams::{AnswerPieces, AnswerTimes};

@@ -186,6 +186,11 @@ impl<'a> Rows<'a> {
             .filter(|(row, _)| row.population.as_deref() == Some(population)))
     }
 
+    /// Their populations, in the order in which stages have their figures.
+    pub fn populations(self) -> Vec<&'a str> {
+        populations_of(self.rows)
+    }
+
     /// All of them.
     pub fn all(self) -> impl Iterator<Item = (&'a Row, &'a RowStats)> {
         self.rows.iter().zip(self.recorded)

@@ -2600,3 +2600,61 @@ fn populations_at_fault() {
         "breaking point is that of one",
     );
 }
+
+/// What a population does not do is no selection of its calls, whatever others do.
+#[test]
+fn thresholds_select_what_a_population_does() {
+    let populations = "[[population]]\nname = \"one\"\nshare = 0.5\nflows = [\"a\"]\n\
+                       [[population]]\nname = \"big buyers\"\nshare = 0.5\n";
+    let text =
+        |assert: &str| format!("{populations}[[threshold]]\nassert = '{assert}'\n{TWO_FLOWS}");
+    for (assert, told) in [
+        ("flow:a population:one p95<1s", "population:one flow:a"),
+        (
+            "population:\"big buyers\" step:b p95<1s",
+            "population:\"big buyers\" step:b",
+        ),
+        (
+            "population:big buyers flow:a errors=0",
+            "population:\"big buyers\" flow:a",
+        ),
+    ] {
+        let plan = plan_of(&text(assert));
+        let selector = plan.thresholds[0].selector.as_ref().expect("a selector");
+        assert_eq!(selector.to_string(), told);
+    }
+    let check = |assert: &str, parts: &[&str]| {
+        let faults = faults_with(&text(assert), &with_url());
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        for part in parts {
+            assert!(faults[0].contains(part), "{part}: {}", faults[0]);
+        }
+    };
+    check(
+        "population:one step:b p95<1s",
+        &[
+            "this plan has no `population:one step:b`",
+            "one of `population:one flow:a`",
+        ],
+    );
+    check(
+        "population:on flow:a p95<1s",
+        &[
+            "this plan has no `population:on flow:a`",
+            "one of `population:one`, ",
+        ],
+    );
+    check(
+        "population:one population:two p95<1s",
+        &["stands before another population"],
+    );
+    // A flag that takes the population away takes the threshold with it.
+    let overrides = Overrides {
+        population: Some("one".to_string()),
+        ..with_url()
+    };
+    let plan = load_with(&text("population:big buyers step:b p95<1s"), &overrides);
+    let plan = plan.expect("one population");
+    assert!(plan.thresholds.is_empty());
+    assert!(plan.notices.iter().any(|it| it.contains("is left out")));
+}

@@ -132,6 +132,11 @@ impl std::fmt::Display for Statistic {
 }
 
 impl Threshold {
+    /// The population that it is about, whole.
+    pub fn population(&self) -> Option<&str> {
+        self.selector.as_ref()?.whole_population()
+    }
+
     /// Whether it asks for failures: a run without any would not keep it.
     pub fn asks_for_failures(&self) -> bool {
         let none_to_limit = 0.0_f64.total_cmp(&self.limit.in_unit());
@@ -146,6 +151,11 @@ impl Metric {
             self,
             Self::Handshake(_) | Self::Dropped | Self::SessionsLost | Self::BreakingPoint
         )
+    }
+
+    /// Whether it is one of these of which each population has a part.
+    pub fn is_of_populations(&self) -> bool {
+        matches!(self, Self::Handshake(_) | Self::Dropped)
     }
 }
 

@@ -17,6 +17,16 @@ pub struct Selector {
     /// The tool, prompt or URI as the report's rows have it; the name of a flow or of
     /// a step; of a stage, its number from 1.
     pub name: String,
+    /// Of these calls, those of this population alone; absent where all count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub population: Option<String>,
+}
+
+impl Selector {
+    /// The population that is named, where nothing of it is selected.
+    pub fn whole_population(&self) -> Option<&str> {
+        (self.kind == SelectorKind::Population).then_some(&self.name)
+    }
 }
 
 /// What a selector names.

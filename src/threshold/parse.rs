@@ -3,7 +3,8 @@
 //!
 //! It is read from the right, where nothing is a stranger's: the value holds no
 //! comparison, the metric no blank. What is left of them is the selector, whatever
-//! is in its name.
+//! is in its name; of a population's calls others may be selected by a second one:
+//! `population:agents tool:echo p99<1s`.
 
 use super::{Comparison, Limit, Metric, Selector, SelectorKind, Severity, Statistic, Threshold};
 use crate::error::nearest;
@@ -91,14 +92,24 @@ impl SelectorKind {
     }
 }
 
-/// `tool:echo`, `tool:"sign in"`
+/// `tool:echo`, `tool:"sign in"`, `population:agents tool:echo`
 impl std::fmt::Display for Selector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (word, name) = (self.kind.word(), &self.name);
-        match name.starts_with('"') || name.contains(char::is_whitespace) || name.is_empty() {
-            true => write!(f, "{word}:{}", quote(name)),
-            false => write!(f, "{word}:{name}"),
+        let population = self.population.as_ref();
+        let of_population = population.map(|name| (SelectorKind::Population, name));
+        for (kind, name) in of_population.into_iter().chain([(self.kind, &self.name)]) {
+            let is_quoted =
+                name.starts_with('"') || name.contains(char::is_whitespace) || name.is_empty();
+            let behind = match (self.population.is_some(), kind) {
+                (true, SelectorKind::Population) => " ",
+                _ => "",
+            };
+            match is_quoted {
+                true => write!(f, "{}:{}{behind}", kind.word(), quote(name))?,
+                false => write!(f, "{}:{name}{behind}", kind.word())?,
+            }
         }
+        Ok(())
     }
 }
 
@@ -118,9 +129,17 @@ pub fn parse(text: &str) -> Result<Threshold, ThresholdFault> {
         None => (None, left),
     };
     let metric = read_metric(metric)?;
-    if let Some(selector) = selector.as_ref().filter(|_| metric.is_of_run()) {
+    let is_refused = |it: &&Selector| {
+        let is_known = metric.is_of_populations() && it.whole_population().is_some();
+        metric.is_of_run() && !is_known
+    };
+    if let Some(selector) = selector.as_ref().filter(is_refused) {
         let message = format!("`{metric}` is a figure of the whole run, not of `{selector}`");
-        return Err(fault(escaped(&message), format!("`{metric}` alone")));
+        let accepted = match metric.is_of_populations() {
+            true => format!("`{metric}` alone, or `population:NAME {metric}`"),
+            false => format!("`{metric}` alone"),
+        };
+        return Err(fault(escaped(&message), accepted));
     }
     let flow = selector.as_ref().filter(|it| it.kind == SelectorKind::Flow);
     if let (Some(flow), Metric::Bytes(_)) = (flow, &metric) {
@@ -191,14 +210,75 @@ fn split(text: &str) -> Result<(&str, Comparison, &str), ThresholdFault> {
     Ok((left, comparison, value))
 }
 
-/// Reads what stands before a metric: `tool:echo`, `step:"sign in"`.
+/// Reads what stands before a metric: `tool:echo`, `step:"sign in"`, and of a population's
+/// calls `population:agents tool:echo`, in either order.
 ///
 /// # Errors
 /// What is wrong with it, and what is accepted.
 pub fn parse_selector(text: &str) -> Result<Selector, ThresholdFault> {
+    let Some((first, second)) = two_selectors(text) else {
+        return parse_one(text);
+    };
+    let selectors = [parse_one(first)?, parse_one(second)?];
+    let is_population = |it: &Selector| it.kind == SelectorKind::Population;
+    let (population, others) = match selectors {
+        [a, b] if is_population(&a) && !is_population(&b) => (a, b),
+        [a, b] if is_population(&b) && !is_population(&a) => (b, a),
+        [a, _] => {
+            let message = format!("`{}` stands before another population", shortened(first));
+            let accepted = format!("`{a}` alone; give several thresholds");
+            return Err(fault(message, accepted));
+        }
+    };
+    Ok(Selector {
+        population: Some(population.name),
+        ..others
+    })
+}
+
+/// The two parts where a population is one of them: it, and a selector beside it. A name
+/// without quotes goes on to the next selector, so that those of others hold anything but
+/// ` population:`.
+fn two_selectors(text: &str) -> Option<(&str, &str)> {
+    let (word, name) = text.split_once(':')?;
+    let is_population = word == SelectorKind::Population.word();
+    let from = word.len() + 1;
+    let ends_at = match name.starts_with('"') {
+        // What follows is looked at where the name ends.
+        true => from + quoted_len(name)?,
+        false => from,
+    };
+    let begins_another = |at: &usize| {
+        let rest = text[*at..].trim_start();
+        let known = rest.split_once(':').map(|(word, _)| word);
+        match is_population {
+            true => SELECTORS.iter().any(|(word, _)| Some(*word) == known),
+            false => known == Some(SelectorKind::Population.word()),
+        }
+    };
+    let mut blanks = text[ends_at..].match_indices(char::is_whitespace);
+    let at = match name.starts_with('"') {
+        true => blanks.next().map(|_| ends_at).filter(begins_another),
+        false => blanks.map(|(at, _)| ends_at + at).find(begins_another),
+    }?;
+    Some((text[..at].trim_end(), text[at..].trim_start()))
+}
+
+/// How long a text is that begins with a quote, up to the quote that ends it.
+fn quoted_len(text: &str) -> Option<usize> {
+    let mut is_escaped = false;
+    let mut letters = text.char_indices().skip(1);
+    letters.find_map(|(at, letter)| {
+        let is_end = letter == '"' && !is_escaped;
+        is_escaped = letter == '\\' && !is_escaped;
+        is_end.then_some(at + 1)
+    })
+}
+
+fn parse_one(text: &str) -> Result<Selector, ThresholdFault> {
     const ACCEPTED: &str = "`tool:NAME`, `resource:URI`, `prompt:NAME`, `step:NAME`, `flow:NAME`, \
-        `population:NAME` \
-        or `stage:NUMBER` before the metric";
+        `stage:NUMBER` or `population:NAME` before the metric, or a population and one of the \
+        others";
     let (word, name) = text.split_once(':').unwrap_or((text, ""));
     let kind = SELECTORS.iter().find(|(known, _)| *known == word);
     let Some((_, kind)) = kind.filter(|_| text.contains(':')) else {
@@ -224,7 +304,11 @@ pub fn parse_selector(text: &str) -> Result<Selector, ThresholdFault> {
     if name.is_empty() {
         return Err(fault(format!("`{word}:` has no name"), ACCEPTED));
     }
-    Ok(Selector { kind: *kind, name })
+    Ok(Selector {
+        kind: *kind,
+        name,
+        population: None,
+    })
 }
 
 fn quote(name: &str) -> String {
@@ -521,6 +605,66 @@ mod tests {
     }
 
     #[test]
+    fn a_population_goes_with_another_selector() {
+        let check = |text: &str, population: &str, kind, name: &str, told: &str| {
+            let selector = read(&format!("{text} p99<1s"))
+                .selector
+                .expect("a selector");
+            assert_eq!(selector.population.as_deref(), Some(population), "{text}");
+            assert_eq!((selector.kind, selector.name.as_str()), (kind, name));
+            assert_eq!(selector.to_string(), told);
+            assert_eq!(read(&format!("{told} p99<1s")).selector, Some(selector));
+        };
+        use SelectorKind::{Flow, Stage, Step, Tool};
+        let told = "population:agents tool:echo";
+        check("population:agents tool:echo", "agents", Tool, "echo", told);
+        check("tool:echo population:agents", "agents", Tool, "echo", told);
+        check(
+            "population:agents   stage:2",
+            "agents",
+            Stage,
+            "2",
+            "population:agents stage:2",
+        );
+        check(
+            r#"population:"big buyers" step:"sign in""#,
+            "big buyers",
+            Step,
+            "sign in",
+            r#"population:"big buyers" step:"sign in""#,
+        );
+        check(
+            "population:big buyers flow:check out",
+            "big buyers",
+            Flow,
+            "check out",
+            r#"population:"big buyers" flow:"check out""#,
+        );
+        check(
+            r#"tool:"a population:b" population:c"#,
+            "c",
+            Tool,
+            "a population:b",
+            r#"population:c tool:"a population:b""#,
+        );
+        check(
+            r#"population:"a tool:b" tool:"c""#,
+            "a tool:b",
+            Tool,
+            "c",
+            r#"population:"a tool:b" tool:c"#,
+        );
+        // Sessions and arrivals are of populations too, and of nothing in them.
+        for text in ["handshake.p95<1s", "dropped<1%"] {
+            assert!(parse(&format!("population:a {text}")).is_ok(), "{text}");
+        }
+        assert!(parse("population:a sessions.lost=0").is_err());
+        // A word that selects nothing is part of the name.
+        let alone = read("population:big tol:buyers p99<1s").selector;
+        assert_eq!(alone.map(|it| it.name).as_deref(), Some("big tol:buyers"));
+    }
+
+    #[test]
     fn faults_say_what_is_accepted() {
         let check = |text: &str, message: &str, suggestion: Option<&str>| {
             let fault = parse(text).expect_err(text);
@@ -582,6 +726,22 @@ mod tests {
             None,
         );
         check("tool: p99<1s", "`tool:` has no name", None);
+        check("population:a tool: p99<1s", "`tool:` has no name", None);
+        check(
+            "population:a population:b p99<1s",
+            "`population:a` stands before another population",
+            None,
+        );
+        check(
+            "population:a tool:b dropped=0",
+            "`dropped` is a figure of the whole run, not of `population:a tool:b`",
+            None,
+        );
+        check(
+            "population:a flow:b bytes.p95<1KiB",
+            "`bytes.p95` is a figure of calls, not of `population:a flow:b`",
+            None,
+        );
         check(
             "tool:\"a p99<1s",
             "the name \"a does not end with its quote",
@@ -611,9 +771,13 @@ mod tests {
         }
 
         #[test]
-        fn every_name_is_read_as_it_was_told(name in "\\PC{1,30}") {
-            prop_assume!(!name.trim().is_empty());
-            let selector = Selector { kind: SelectorKind::Tool, name };
+        fn every_name_is_read_as_it_was_told(
+            name in "\\PC{1,30}",
+            population in prop::option::of("\\PC{1,30}"),
+        ) {
+            let is_name = |name: &String| !name.trim().is_empty();
+            prop_assume!(is_name(&name) && population.as_ref().is_none_or(is_name));
+            let selector = Selector { kind: SelectorKind::Tool, name, population };
             let text = format!("{selector} p99<1s");
             prop_assert_eq!(read(&text).selector, Some(selector));
         }

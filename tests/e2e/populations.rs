@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::demo::{demo_with_latency, quick_demo};
 use crate::fake_server::FakeServer;
@@ -64,12 +64,15 @@ fn each_population_has_its_flows_and_headers() {
         "--vus=10",
         "--iterations=200",
         "--no-preflight",
+        "--assert=population:agents tool:echo errors=0",
     ];
     let finished = load_run(&server.url(), &arguments)
         .file("a.toml", &config(AGENTS_AND_BROWSERS))
         .run()
         .expect_code(0);
     let report = finished.checked_report();
+    let selector = json!({"kind": "tool", "name": "echo", "population": "agents"});
+    assert_eq!(report["thresholds"][0]["selector"], selector);
     let mut kinds: BTreeMap<(String, String), u64> = BTreeMap::new();
     for method in ["tools/call", "tools/list"] {
         for request in server.log_of(method) {

@@ -150,7 +150,18 @@ pub fn selectors_of(key: &SampleKey) -> Vec<Selector> {
         SelectorKind::Population,
     ];
     let all = names.flat_map(|name| kinds.map(|kind| (kind, name.clone())));
-    let selectors = all.map(|(kind, name)| Selector { kind, name });
+    let selectors = all.flat_map(|(kind, name)| {
+        let own = key
+            .population
+            .clone()
+            .filter(|_| kind != SelectorKind::Population);
+        let populations = std::iter::once(None).chain(own.map(Some));
+        populations.map(move |population| Selector {
+            kind,
+            name: name.clone(),
+            population,
+        })
+    });
     selectors
         .filter(|selector| is_selected(selector, key))
         .collect()
@@ -282,7 +293,8 @@ fn read_selector(text: &str) -> Result<Selector, String> {
             let near = near.map(|near| format!("; did you mean `{near}`?"));
             Err(format!(
                 "{}: before the metric may stand `tool:NAME`, `resource:URI`, `prompt:NAME`, \
-                 `step:NAME`, `flow:NAME` or `population:NAME`{}",
+                 `step:NAME`, `flow:NAME` or `population:NAME`, or a population and one of the \
+                 others{}",
                 fault.message,
                 near.unwrap_or_default()
             ))

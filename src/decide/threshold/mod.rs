@@ -10,7 +10,8 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::metrics::{
-    AboveLimits, Counters, Quantile, Readings, Recorder, RowStats, Sizes, share_interval,
+    AboveLimits, Counters, Quantile, Readings, Recorder, RowStats, SettledArrivals, Sizes,
+    share_interval,
 };
 use crate::outcome::{
     BreakingPoint, Ended, GateGrade, GateOutcome, Row, RowKind, Rows, StageOutcome,
@@ -49,7 +50,11 @@ pub fn empty_recorder(thresholds: &[Threshold], rows: &[Row]) -> Recorder {
 fn counts(threshold: &Threshold, row: &Row) -> bool {
     match threshold.metric {
         Metric::Latency(_) | Metric::Bytes(_) => selects(threshold.selector.as_ref(), row),
-        Metric::Handshake(_) => row.kind == RowKind::Handshake,
+        Metric::Handshake(_) => {
+            let population = threshold.population();
+            row.kind == RowKind::Handshake
+                && (population.is_none() || population == row.population.as_deref())
+        }
         _ => false,
     }
 }
@@ -60,6 +65,9 @@ pub fn selects(selector: Option<&Selector>, row: &Row) -> bool {
     let Some(selector) = selector else {
         return row.kind.is_in_totals();
     };
+    if selector.population.is_some() && selector.population != row.population {
+        return false;
+    }
     let is_it = |name: &Option<String>| name.as_ref() == Some(&selector.name);
     let method = match selector.kind {
         SelectorKind::Stage => return row.kind.is_in_totals(),
@@ -112,6 +120,8 @@ pub struct RunFigures<'a> {
     pub rows: Rows<'a>,
     /// What was counted beside them.
     pub counters: &'a Counters,
+    /// Arrivals by population.
+    pub arrivals: &'a [SettledArrivals],
     /// Answers with another user's marker, those of the warm-up too.
     pub n_foreign: u64,
     /// What rates are per.
@@ -126,6 +136,15 @@ pub struct RunFigures<'a> {
     pub load_reached: f64,
     /// What ended the run early, if a threshold did.
     pub aborted: Option<&'a abort::Abort>,
+}
+
+impl RunFigures<'_> {
+    /// Of a population: arrivals that were dropped, and those that were this or begun.
+    fn arrivals_of(&self, population: &str) -> (u64, u64) {
+        let mut its = self.rows.populations().into_iter().zip(self.arrivals);
+        let its = its.find(|(name, _)| *name == population);
+        its.map_or((0, 0), |(_, it)| (it.dropped, it.begun + it.dropped))
+    }
 }
 
 /// How each threshold came out, and the run by all of them.
@@ -275,7 +294,11 @@ fn quantile_of(metric: &Metric) -> Option<Quantile> {
 fn find(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {
     match &threshold.metric {
         Metric::Handshake(statistic) => {
-            let row = figures.rows.sum_of(RowKind::Handshake).unwrap_or_default();
+            let row = match threshold.population() {
+                Some(name) => figures.rows.sum_of_population(RowKind::Handshake, name),
+                None => figures.rows.sum_of(RowKind::Handshake),
+            };
+            let row = row.unwrap_or_default();
             let measured = row.measured(false);
             statistic_of(measured, *statistic, threshold.limit)
                 .unwrap_or_else(|| MetricValue::nothing("no session was opened"))
@@ -285,7 +308,10 @@ fn find(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {
             _ => MetricValue::of(Value::Whole(figures.counters.sessions_expired)),
         },
         Metric::Dropped => {
-            let (dropped, all) = (figures.counters.arrivals_dropped, figures.counters.arrivals);
+            let (dropped, all) = match threshold.population() {
+                Some(name) => figures.arrivals_of(name),
+                None => (figures.counters.arrivals_dropped, figures.counters.arrivals),
+            };
             match all {
                 0 => MetricValue::nothing("nothing arrived"),
                 _ => count_or_share(threshold.limit, dropped, all),
@@ -308,7 +334,20 @@ fn calls_of(
         let mut stages = figures.stages.iter();
         let stage = stages.find(|stage| stage.number == number);
         let stage = stage.ok_or("the stage did not begin")?;
-        return Ok((stage.calls.clone(), stage.length));
+        let selector = threshold.selector.as_ref();
+        let calls = match selector.and_then(|it| it.population.as_deref()) {
+            Some(name) => {
+                let mut its = figures
+                    .rows
+                    .populations()
+                    .into_iter()
+                    .zip(&stage.populations);
+                let its = its.find(|(other, _)| *other == name);
+                its.ok_or("no call ended")?.1
+            }
+            None => &stage.calls,
+        };
+        return Ok((calls.clone(), stage.length));
     }
     let mut calls = RowStats::default();
     for (row, stats) in figures.rows.all() {

@@ -9,6 +9,11 @@ use proptest::prelude::*;
 const ELAPSED: Duration = Duration::from_secs(10);
 
 fn rows() -> Vec<Row> {
+    let echo_of = |population: &str| Row {
+        subject: Some("echo".to_string()),
+        population: Some(population.to_string()),
+        ..Row::new(RowKind::Call, "tools/call")
+    };
     let row = |kind, method: &str, subject: Option<&str>| Row {
         subject: subject.map(str::to_string),
         ..Row::new(kind, method)
@@ -26,6 +31,12 @@ fn rows() -> Vec<Row> {
         },
         Row::of_flow(RowKind::Flow, "checkout"),
         Row::of_flow(RowKind::FlowBusy, "checkout"),
+        echo_of("agents"),
+        echo_of("browsers"),
+        Row {
+            population: Some("agents".to_string()),
+            ..row(RowKind::Handshake, "initialize", None)
+        },
     ]
 }
 
@@ -35,6 +46,9 @@ const HANDSHAKE: usize = 4;
 const SIGN_IN: usize = 5;
 const FLOW: usize = 6;
 const FLOW_BUSY: usize = 7;
+const ECHO_OF_AGENTS: usize = 8;
+const ECHO_OF_BROWSERS: usize = 9;
+const HANDSHAKE_OF_AGENTS: usize = 10;
 
 /// A run to be.
 struct Run {
@@ -91,6 +105,7 @@ impl Run {
             ended: self.ended,
             rows: Rows::new(&rows, &totals),
             counters: &totals.counters,
+            arrivals: &totals.arrivals,
             n_foreign: totals.isolation.foreign,
             elapsed: ELAPSED,
             has_intended_starts: false,
@@ -476,6 +491,71 @@ fn flows_and_steps_are_selected_by_their_names() {
         (value(0), value(1), value(2)),
         (Some(1500.0), Some(0.5), Some(100.0))
     );
+}
+
+/// Of one population alone, in the whole run and in a stage.
+#[test]
+fn a_population_and_an_operation_are_selected_at_once() {
+    let ms = 1_000_000;
+    let mut run = Run::of(&[
+        "population:agents tool:echo max<20ms",
+        "tool:echo population:browsers max<20ms",
+        "tool:echo max<20ms",
+        "population:agents tool:login p95<1s",
+        "population:agents stage:1 rate=1/s",
+        "population:browsers stage:1 rate=3/s",
+        "population:others stage:1 rate=3/s",
+    ]);
+    run.call(ECHO_OF_AGENTS, 10 * ms);
+    run.call(ECHO_OF_BROWSERS, 30 * ms);
+    run.call(SIGN_IN, ms);
+    let calls = |n: u64| {
+        let mut recorder = Recorder::new(1);
+        (0..n).for_each(|_| {
+            recorder.start(0);
+            let sample = Sample {
+                service_ns: ms,
+                response_ns: None,
+                outcome: Outcome::Ok,
+            };
+            recorder.end(0, &sample);
+        });
+        recorder.rows.remove(0)
+    };
+    run.stages.push(StageOutcome {
+        number: 1,
+        at: Duration::ZERO,
+        length: Duration::from_secs(1),
+        load_from: 1.0,
+        load_to: 1.0,
+        calls: calls(4),
+        populations: vec![calls(1), calls(3)],
+        examples: Default::default(),
+    });
+    assert_eq!(run.passes(), [true, false, false, false, true, true, false]);
+}
+
+#[test]
+fn arrivals_and_sessions_are_those_of_a_population() {
+    let ms = 1_000_000;
+    let mut run = Run::of(&[
+        "population:agents dropped<=20%",
+        "population:browsers dropped=2",
+        "population:others dropped=0",
+        "dropped<3",
+        "population:agents handshake.max<20ms",
+        "population:browsers handshake.max<20ms",
+        "handshake.max<20ms",
+    ]);
+    for _ in 0..4 {
+        run.recorder.begin_iteration(0, true);
+    }
+    run.recorder.drop_arrivals(0, 1);
+    run.recorder.drop_arrivals(1, 2);
+    run.recorder.counters.arrivals = 7;
+    run.call(HANDSHAKE_OF_AGENTS, 10 * ms);
+    run.call(HANDSHAKE, 30 * ms);
+    assert_eq!(run.passes(), [true, true, false, false, true, false, false]);
 }
 
 #[test]

@@ -513,6 +513,7 @@ fn thresholds_are_decided_again_by_all_that_is_stored() {
                 SelectorKind::Step => "sign in".to_string(),
                 _ => "login".to_string(),
             },
+            population: None,
         });
         let [mut a, mut b] = of_flows();
         (a.thresholds, b.thresholds) = (vec![it.clone()], vec![it]);

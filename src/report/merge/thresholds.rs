@@ -142,22 +142,39 @@ fn quantile_of(metric: &str) -> Option<f64> {
 fn value(report: &Report, threshold: &ThresholdFigures, of_parts: &[&ThresholdFigures]) -> SumTold {
     let metric = threshold.metric.as_str();
     let counters = &report.counters;
+    let population = threshold.selector.as_ref();
+    let population = population.and_then(Selector::whole_population);
+    let of_population = |name: &str| report.populations.iter().find(|it| it.name == name);
     let found = match metric {
         "breaking_point" => return breaking_point(report, threshold, of_parts),
-        "dropped" => match counters.arrivals {
-            0 => Err("nothing arrived"),
-            arrivals => count_or_share(threshold, counters.arrivals_dropped, arrivals),
-        },
+        "dropped" => {
+            let (dropped, arrivals) = match population {
+                Some(name) => {
+                    of_population(name).map_or((0, 0), |it| (it.arrivals_dropped, it.arrivals))
+                }
+                None => (counters.arrivals_dropped, counters.arrivals),
+            };
+            match arrivals {
+                0 => Err("nothing arrived"),
+                arrivals => count_or_share(threshold, dropped, arrivals),
+            }
+        }
         "sessions.lost" => match counters.sessions_opened {
             0 => Err("no session was opened"),
             _ => Ok((counters.sessions_expired as f64).into()),
         },
         _ => match metric.strip_prefix("handshake.") {
             Some(statistic) => {
-                let blocks = report.handshake.iter().map(|figures| {
-                    let row = stored(report, |row| row.kind == StoredKind::Handshake);
-                    SelectedBlock::of(figures, row)
-                });
+                let figures = match population {
+                    Some(name) => of_population(name).and_then(|it| it.handshake.as_ref()),
+                    None => report.handshake.as_ref(),
+                };
+                let is_its = |row: &StoredRow| {
+                    row.kind == StoredKind::Handshake && row.population.as_deref() == population
+                };
+                let blocks = figures.into_iter();
+                let blocks =
+                    blocks.map(|figures| SelectedBlock::of(figures, stored(report, is_its)));
                 let blocks: Vec<SelectedBlock<'_>> = blocks.collect();
                 latency(&blocks, statistic)
             }
@@ -318,18 +335,33 @@ fn selected<'r>(report: &'r Report, selector: Option<&Selector>) -> Option<Selec
         return Some(one(SelectedBlock::of(&report.totals, row), bytes, secs));
     };
     let name = &selector.name;
+    let population = selector.population.as_ref();
+    let is_of_population =
+        |its: &Option<String>| population.is_none_or(|name| its.as_ref() == Some(name));
     let method = match selector.kind {
         SelectorKind::Stage => {
             let number = name.parse::<usize>().ok()?;
             let at = report.stages.iter().position(|it| it.number == number)?;
             let stage = &report.stages[at];
-            let is_its = |row: &StoredRow| row.kind == StoredKind::Stage && row.stage == Some(at);
-            let block = SelectedBlock::of(&stage.figures, stored(report, is_its));
+            let figures = match population {
+                None => &stage.figures,
+                Some(name) => {
+                    let its = report.populations.iter().find(|it| it.name == *name);
+                    its?.stages.get(at)?
+                }
+            };
+            let is_its = |row: &StoredRow| {
+                row.kind == StoredKind::Stage
+                    && row.stage == Some(at)
+                    && row.population.as_ref() == population
+            };
+            let block = SelectedBlock::of(figures, stored(report, is_its));
             return Some(one(block, None, stage.length_secs));
         }
         SelectorKind::Flow => {
             // One of each population that does it.
             let flows = report.flows.iter().filter(|flow| flow.name == *name);
+            let flows = flows.filter(|flow| is_of_population(&flow.population));
             let blocks = flows.map(|flow| SelectedBlock {
                 figures: &flow.figures,
                 latency: &flow.busy,
@@ -356,7 +388,11 @@ fn selected<'r>(report: &'r Report, selector: Option<&Selector>) -> Option<Selec
         None => it.name.as_ref() == Some(name),
         Some(method) => it.method == method && it.subject.as_ref() == Some(name),
     };
-    let operations = || report.operations.iter().filter(is_its);
+    let operations = || {
+        let of_population = report.operations.iter();
+        let of_population = of_population.filter(|it| is_of_population(&it.population));
+        of_population.filter(is_its)
+    };
     let blocks = operations().map(|it| SelectedBlock::of(&it.figures, row_of(report, it)));
     let blocks: Vec<SelectedBlock<'r>> = blocks.collect();
     let bytes = bytes_of(operations());

@@ -84,8 +84,8 @@ pub(super) fn resolve(
     let flow_names = resolver.flow_names([&config.scenario, &config.flows]);
     let has_other_load = config.stages.is_given() || config.arrivals.is_given();
     resolver.count_users(&config.populations, &mut settings, has_other_load);
-    let mut names = resolver.configured_names([&config.scenario, &config.flows], n_stages);
-    names.add_populations(&config.populations);
+    let flows = [&config.scenario, &config.flows];
+    let names = resolver.configured_names(flows, &config.populations, n_stages);
     let mut data = resolver.data(config.data);
     resolver.check_of_session(&header_uses, &mut data);
     resolver.tell_of_sessions(&header_uses, &data);

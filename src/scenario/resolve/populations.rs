@@ -36,16 +36,19 @@ fn name_of(flow: &Flow) -> Option<&str> {
     flow.name.as_deref().or_else(of_step)
 }
 
+/// The same of an entry of the config.
+pub(super) fn name_of_entry(entry: &FlowEntry) -> Option<&String> {
+    let own = entry.name.value.as_ref();
+    let name = own.or_else(|| entry.steps.first()?.name.value.as_ref());
+    name.map(|name| &name.shown)
+}
+
 impl Resolver<'_> {
     /// What populations may name by the config, before flags take anything away.
     pub(super) fn flow_names(&self, flows: [&Field<Vec<FlowEntry>>; 2]) -> FlowNames {
         let entries = flows.into_iter().flat_map(|flows| flows.value.iter());
-        let name = |entry: &FlowEntry| {
-            let own = entry.name.value.as_ref();
-            let name = own.or_else(|| entry.steps.first()?.name.value.as_ref());
-            Some(name?.shown.clone())
-        };
-        FlowNames(entries.flatten().filter_map(name).collect())
+        let names = entries.flatten().filter_map(name_of_entry);
+        FlowNames(names.cloned().collect())
     }
 
     /// Where populations have numbers of users and nothing else says how many there are,

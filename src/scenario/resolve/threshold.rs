@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Resolver;
+use super::populations::name_of_entry;
 use crate::error::nearest;
 use crate::protocol::{Method, Operation};
 use crate::scenario::document::{Field, Origin};
@@ -20,11 +21,16 @@ use crate::units::{few_of, format_duration};
 /// Names told in a message.
 const NAMES_TOLD: usize = 12;
 
-/// What selectors may name: each as it is, and as it is shown.
+/// What selectors may name: each as it is, and as it is shown; for all, and for each
+/// population that does it.
 #[derive(Default)]
 pub(super) struct Names {
     names: Vec<(SelectorKind, Shown<String>)>,
     known: HashSet<(SelectorKind, String, String)>,
+    /// What is done by a population, as it is shown: its name, and what that is.
+    of_populations: HashSet<(String, SelectorKind, String)>,
+    /// Whose names are being added.
+    population: Option<String>,
     has_arrivals: bool,
     has_several_targets: bool,
 }
@@ -37,37 +43,60 @@ impl Names {
             has_several_targets: plan.has_several_targets(),
             ..Self::default()
         };
-        let is_done = |flow: &&Flow| flow.weight > 0;
-        for flow in plan.flows.iter().filter(is_done) {
-            let shown = |name: &Option<String>| name.clone().map(Shown::from);
-            names.add_name(SelectorKind::Flow, shown(&flow.name).as_ref());
-            for step in &flow.steps {
-                for call in &step.calls {
-                    names.add_step(&call.action);
-                    let name = shown(&call.name).or(shown(&step.name));
-                    names.add_name(SelectorKind::Step, name.as_ref());
-                    if let Action::Call(operation) = &call.action.shown {
-                        let name = shown(&step.row_name(call, operation));
-                        names.add_name(SelectorKind::Step, name.as_ref());
-                    }
-                }
-            }
-        }
-        for population in plan.populations.all() {
-            names.add_name(
-                SelectorKind::Population,
-                population.name.clone().map(Shown::from).as_ref(),
-            );
-        }
-        names.add_stages(match &plan.load {
+        let n_stages = match &plan.load {
             Load::Staged { stages, .. } => stages.len(),
             Load::Open {
                 arrivals: Arrivals::Staged { stages, .. },
                 ..
             } => stages.len(),
             _ => 0,
-        });
+        };
+        plan.flows.iter().for_each(|flow| names.add_flow(flow));
+        for population in plan.populations.all() {
+            let name = population.name.clone().map(Shown::from);
+            names.add_name(SelectorKind::Population, name.as_ref());
+        }
+        names.add_stages(n_stages);
+        for population in plan.populations.all() {
+            names.population.clone_from(&population.name);
+            let flows = population.flows.iter();
+            flows.for_each(|at| names.add_flow(&plan.flows[*at]));
+            names.add_stages(n_stages);
+        }
         names
+    }
+
+    fn add_flow(&mut self, flow: &Flow) {
+        if flow.weight == 0 {
+            return;
+        }
+        let shown = |name: &Option<String>| name.clone().map(Shown::from);
+        self.add_name(SelectorKind::Flow, shown(&flow.name).as_ref());
+        for step in &flow.steps {
+            for call in &step.calls {
+                self.add_step(&call.action);
+                let name = shown(&call.name).or(shown(&step.name));
+                self.add_name(SelectorKind::Step, name.as_ref());
+                if let Action::Call(operation) = &call.action.shown {
+                    let name = shown(&step.row_name(call, operation));
+                    self.add_name(SelectorKind::Step, name.as_ref());
+                }
+            }
+        }
+    }
+
+    /// Those of an entry of a config.
+    fn add_entry(&mut self, flow: &FlowEntry) {
+        self.add_name(SelectorKind::Flow, flow.name.value.as_ref());
+        for step in &flow.steps {
+            for call in &step.calls {
+                let name = call.name.value.as_ref().or(step.name.value.as_ref());
+                self.add_name(SelectorKind::Step, name);
+                if let Some(action) = &call.action {
+                    self.add_step(action);
+                }
+            }
+        }
     }
 
     fn add_step(&mut self, action: &Shown<Action>) {
@@ -98,13 +127,6 @@ impl Names {
         }
     }
 
-    /// Those of the config.
-    pub(super) fn add_populations(&mut self, entries: &Field<Vec<PopulationEntry>>) {
-        for entry in entries.value.iter().flatten() {
-            self.add_name(SelectorKind::Population, entry.keys.name.value.as_ref());
-        }
-    }
-
     fn add_stages(&mut self, n_stages: usize) {
         for number in 1..=n_stages {
             self.add(SelectorKind::Stage, number.to_string().into());
@@ -112,35 +134,70 @@ impl Names {
     }
 
     fn add(&mut self, kind: SelectorKind, name: Shown<String>) {
+        if let Some(population) = &self.population {
+            let key = (population.clone(), kind, name.shown.clone());
+            self.of_populations.insert(key);
+        }
         let key = (kind, name.value.clone(), name.shown.clone());
         if self.known.insert(key) {
             self.names.push((kind, name));
         }
     }
 
-    /// The name as rows have it, for one that was typed as it is or as it is shown.
-    fn find(&self, selector: &Selector) -> Option<&str> {
-        let typed = match selector.kind {
-            SelectorKind::Stage => selector.name.trim(),
-            _ => &selector.name,
+    /// The selector with names as rows have them, for one whose names were typed as they
+    /// are or as they are shown.
+    fn find(&self, selector: &Selector) -> Option<Selector> {
+        let found = Selector {
+            kind: selector.kind,
+            name: self.find_name(selector.kind, &selector.name)?.to_string(),
+            population: match &selector.population {
+                None => None,
+                Some(name) => Some(self.find_name(SelectorKind::Population, name)?.to_string()),
+            },
         };
-        let of_kind = || {
-            let names = self.names.iter();
-            names.filter(|(kind, _)| *kind == selector.kind)
+        self.is_done(&found).then_some(found)
+    }
+
+    fn find_name(&self, kind: SelectorKind, typed: &str) -> Option<&str> {
+        let typed = match kind {
+            SelectorKind::Stage => typed.trim(),
+            _ => typed,
         };
+        let of_kind = || self.names.iter().filter(|(other, _)| *other == kind);
         of_kind()
             .find(|(_, name)| name.shown == typed)
             .or_else(|| of_kind().find(|(_, name)| name.value == typed))
             .map(|(_, name)| name.shown.as_str())
     }
 
-    /// `tool:echo`, and so on.
-    fn told(&self) -> Vec<String> {
+    /// Whether the population of a selector does what it names.
+    fn is_done(&self, selector: &Selector) -> bool {
+        let population = selector.population.clone();
+        population.is_none_or(|population| {
+            let key = (population, selector.kind, selector.name.clone());
+            self.of_populations.contains(&key)
+        })
+    }
+
+    /// `tool:echo`, and so on: what may stand in the place of this selector. In that of one
+    /// with a population what the population does, and where there is none of its name, all
+    /// populations.
+    fn told(&self, selector: &Selector) -> Vec<String> {
+        let typed = selector.population.as_ref();
+        let known = typed.map(|name| self.find_name(SelectorKind::Population, name));
         let selectors = self.names.iter().map(|(kind, name)| Selector {
             kind: *kind,
             name: name.shown.clone(),
+            population: known.flatten().map(str::to_string),
         });
-        selectors.map(|selector| selector.to_string()).collect()
+        let is_told = |it: &Selector| match known {
+            Some(None) => it.kind == SelectorKind::Population,
+            _ => self.is_done(it),
+        };
+        selectors
+            .filter(is_told)
+            .map(|selector| selector.to_string())
+            .collect()
     }
 }
 
@@ -149,23 +206,30 @@ impl Resolver<'_> {
     pub(super) fn configured_names(
         &self,
         flows: [&Field<Vec<FlowEntry>>; 2],
+        populations: &Field<Vec<PopulationEntry>>,
         n_stages: usize,
     ) -> Names {
         let mut names = Names::default();
-        let entries = flows.into_iter().flat_map(|flows| flows.value.iter());
-        for flow in entries.flatten() {
-            names.add_name(SelectorKind::Flow, flow.name.value.as_ref());
-            for step in &flow.steps {
-                for call in &step.calls {
-                    let name = call.name.value.as_ref().or(step.name.value.as_ref());
-                    names.add_name(SelectorKind::Step, name);
-                    if let Some(action) = &call.action {
-                        names.add_step(action);
-                    }
-                }
-            }
-        }
+        let entries = || {
+            let fields = flows.into_iter();
+            fields.flat_map(|flows| flows.value.iter()).flatten()
+        };
+        entries().for_each(|flow| names.add_entry(flow));
         names.add_stages(n_stages);
+        for PopulationEntry { keys, .. } in populations.value.iter().flatten() {
+            names.population = None;
+            names.add_name(SelectorKind::Population, keys.name.value.as_ref());
+            names.population = keys.name.value.as_ref().map(|name| name.shown.clone());
+            let is_its = |flow: &&FlowEntry| {
+                keys.flows.value.as_ref().is_none_or(|flows| {
+                    let name = name_of_entry(flow);
+                    flows.iter().any(|(_, wanted)| Some(wanted) == name)
+                })
+            };
+            let own = entries().filter(is_its);
+            own.for_each(|flow| names.add_entry(flow));
+            names.add_stages(n_stages);
+        }
         names
     }
 
@@ -288,8 +352,8 @@ impl Resolver<'_> {
         let Some(selector) = &mut threshold.selector else {
             return Some(threshold);
         };
-        if let Some(name) = names.find(selector) {
-            selector.name = name.to_string();
+        if let Some(found) = names.find(selector) {
+            *selector = found;
             return Some(threshold);
         }
         if of_config.is_some_and(|names| names.find(selector).is_some()) {
@@ -299,11 +363,14 @@ impl Resolver<'_> {
             ));
             return None;
         }
-        let told = names.told();
+        let told = names.told(selector);
         let typed = selector.to_string();
         let accepted = match told.as_slice() {
-            [] => "no selector: this plan has no tool, resource, prompt, flow, stage or name"
-                .to_string(),
+            [] => match &selector.population {
+                Some(_) => "no `population:`: this plan has none".to_string(),
+                None => "no selector: this plan has no tool, resource, prompt, flow, stage or name"
+                    .to_string(),
+            },
             told => {
                 let told = told.iter().map(|it| quoted(it));
                 format!("one of {}", few_of(told, NAMES_TOLD))
