@@ -11,7 +11,7 @@
 //! (100 for p99) it is no more than the maximum under another name.
 
 mod ab;
-mod conclusion;
+pub(super) mod conclusion;
 mod failures;
 pub(super) mod head;
 mod latency;

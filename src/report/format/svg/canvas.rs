@@ -71,8 +71,15 @@ impl<'a> Canvas<'a> {
     ) -> io::Result<()> {
         let (x, y) = (number(x), number(y));
         self.open("text", &[("class", class), ("x", &x), ("y", &y)])?;
-        for span in spans {
-            self.open("tspan", &[("class", span.class)])?;
+        for (nth, span) in spans.iter().enumerate() {
+            // A blank for those who read the text, and the distance for the eye: not every
+            // program draws blanks between parts.
+            if nth > 0 {
+                self.writer.write_event(Event::Text(BytesText::new(" ")))?;
+            }
+            let place = [("class", span.class), ("dx", "0.5em")];
+            let place = if nth > 0 { &place[..] } else { &place[..1] };
+            self.open("tspan", place)?;
             let text = xml_text(&span.text);
             self.writer
                 .write_event(Event::Text(BytesText::new(&text)))?;

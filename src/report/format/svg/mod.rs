@@ -17,12 +17,12 @@ use crate::outcome::LoadUnit;
 use crate::report::envelope::AnyReport;
 use crate::report::find::{FindReport, TrialFigures, TrialVerdict, by_level};
 use crate::report::model::{LatencyFrom, Report, SecondFigures};
-use crate::report::page::{ms_text, rate_text};
+use crate::report::page::ms_text;
+use crate::report::summary::conclusion::conclusion;
 use crate::report::summary::head::secs_text;
-use crate::terminal::WriteColor;
+use crate::terminal::{LongWords, WriteColor, display_width, wrap};
 use crate::units::{
-    format_duration, format_latency, format_percent, format_rate, ms, ns_of_ms, plural,
-    without_zeros,
+    format_duration, format_latency, format_percent, format_rate, ms, ns_of_ms, without_zeros,
 };
 use axis::{Axis, is_drawable};
 use canvas::{Canvas, TextSpan};
@@ -42,7 +42,12 @@ const RIGHT: f64 = 28.0;
 const CHART_WIDTH: f64 = WIDTH - LEFT - RIGHT;
 
 /// The conclusion and what it is of.
-const HEAD_HEIGHT: f64 = 104.0;
+const HEAD_LEFT: f64 = 24.0;
+const HEAD_TOP: f64 = 38.0;
+const HEAD_LINE_HEIGHT: f64 = 34.0;
+const HEAD_LINES_MAX: usize = 4;
+/// What is below the conclusion's lines.
+const BELOW_HEAD: f64 = 70.0;
 const LATENCY_HEIGHT: f64 = 190.0;
 const RATE_HEIGHT: f64 = 120.0;
 const DISTRIBUTION_HEIGHT: f64 = 150.0;
@@ -83,33 +88,25 @@ impl Format for Svg {
 
 fn run(report: &Report, out: &mut dyn WriteColor) -> io::Result<()> {
     let has_distribution = report.distribution.len() > 1;
-    let mut height = HEAD_HEIGHT + LATENCY_HEIGHT + RATE_HEIGHT + 2.0 * (BESIDE_CHART + GAP);
+    let server = &report.server;
+    let (load, length) = (&report.run.load, secs_text(report.duration_secs));
+    let facts = format!("{load}, {length}, MCP {}", server.revision);
+    let conclusion = conclusion(report).text();
+    let head = PictureHead::new(&conclusion, &report.target_url, facts);
+    let mut height = head.height() + LATENCY_HEIGHT + RATE_HEIGHT + 2.0 * (BESIDE_CHART + GAP);
     if has_distribution {
         height += DISTRIBUTION_HEIGHT + BESIDE_CHART + GAP;
     }
     let title = format!("Load test of {}", report.target_url);
     let mut canvas = Canvas::begin(out, [WIDTH, height], STYLE, &title)?;
-    let server = &report.server;
-    let spoken = format!(
-        "{}, {}, {}, MCP {}",
-        report.verdict.grade.as_str(),
-        report.run.load,
-        secs_text(report.duration_secs),
-        server.revision
-    );
-    head(
-        &mut canvas,
-        &conclusion(report),
-        &report.target_url,
-        &spoken,
-    )?;
+    head.draw(&mut canvas)?;
     let time = || {
         let first = report.seconds.first().map_or(0.0, |second| second.at_secs);
         let last = seconds(report).last();
         let end = last.map_or(report.duration_secs, |it| it.at_secs + it.length_secs);
         Axis::of_time(first, end, MARKS_ACROSS)
     };
-    let top = latency_chart(&mut canvas, HEAD_HEIGHT, report, time())?;
+    let top = latency_chart(&mut canvas, head.height(), report, time())?;
     let top = rate_chart(&mut canvas, top + GAP, report, time())?;
     if has_distribution {
         distribution_chart(&mut canvas, top + GAP, report)?;
@@ -117,26 +114,48 @@ fn run(report: &Report, out: &mut dyn WriteColor) -> io::Result<()> {
     canvas.end()
 }
 
-/// What a reader wants to know first.
-fn conclusion(report: &Report) -> String {
-    let totals = &report.totals;
-    if totals.ended() == 0 {
-        return "no call has ended".to_string();
-    }
-    let failed = match totals.failed {
-        0 => "no failures".to_string(),
-        n => format!("{} failed", plural(n, "call", "calls")),
-    };
-    let rate = rate_text(totals.rate_per_sec);
-    let p99 = totals.latency.p99_ms;
-    let p99 = p99.map_or(String::new(), |_| format!("p99 {}, ", ms_text(p99)));
-    format!("{rate}, {p99}{failed}")
+/// The conclusion, as many lines as it takes, and what it is of below.
+struct PictureHead {
+    conclusion: Vec<String>,
+    target: String,
+    facts: String,
 }
 
-fn head(canvas: &mut Canvas<'_>, first: &str, second: &str, third: &str) -> io::Result<()> {
-    canvas.text("head", [24.0, 38.0], HEAD_COLUMNS, first)?;
-    canvas.text("", [24.0, 68.0], LINE_COLUMNS, second)?;
-    canvas.text("", [24.0, 96.0], LINE_COLUMNS, third)
+impl PictureHead {
+    fn new(conclusion: &str, target: &str, facts: String) -> Self {
+        let mut lines: Vec<String> = Vec::new();
+        // A clause stays whole where it can.
+        for clause in conclusion.split_inclusive("; ").map(str::trim_end) {
+            match lines.last_mut() {
+                Some(last) if display_width(last) + display_width(clause) < HEAD_COLUMNS => {
+                    *last += &format!(" {clause}");
+                }
+                _ => lines.extend(wrap(clause, HEAD_COLUMNS, LongWords::Break)),
+            }
+        }
+        lines.truncate(HEAD_LINES_MAX);
+        Self {
+            conclusion: lines,
+            target: target.to_string(),
+            facts,
+        }
+    }
+
+    /// Where the charts begin.
+    fn height(&self) -> f64 {
+        HEAD_LINE_HEIGHT * self.conclusion.len().max(1) as f64 + BELOW_HEAD
+    }
+
+    fn draw(&self, canvas: &mut Canvas<'_>) -> io::Result<()> {
+        let mut y = HEAD_TOP;
+        for line in &self.conclusion {
+            canvas.text("head", [HEAD_LEFT, y], HEAD_COLUMNS, line)?;
+            y += HEAD_LINE_HEIGHT;
+        }
+        let bottom = self.height();
+        canvas.text("", [HEAD_LEFT, bottom - 36.0], LINE_COLUMNS, &self.target)?;
+        canvas.text("", [HEAD_LEFT, bottom - 8.0], LINE_COLUMNS, &self.facts)
+    }
 }
 
 /// The median and the 99th percentile of each second.
@@ -155,11 +174,11 @@ fn latency_chart(
     };
     let mut title = vec![
         TextSpan::new("strong", name),
-        TextSpan::new("k50", "\u{a0}\u{a0}● p50"),
-        TextSpan::new("k99", "\u{a0}\u{a0}● p99"),
+        TextSpan::new("k50", "● p50"),
+        TextSpan::new("k99", "● p99"),
     ];
     if up.is_of_magnitudes() {
-        title.push(TextSpan::new("", "\u{a0}\u{a0}(logarithmic)"));
+        title.push(TextSpan::new("", "(logarithmic)"));
     }
     let size = [CHART_WIDTH, LATENCY_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&time_name, &latency_name];
@@ -177,15 +196,15 @@ fn rate_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report, time: Axis) ->
     let up = Axis::from_zero(seconds.iter().map(|it| it.rate_per_sec), MARKS_UP - 1);
     let mut title = vec![
         TextSpan::new("strong", "Rate"),
-        TextSpan::new("krate", "\u{a0}\u{a0}● calls"),
+        TextSpan::new("krate", "● calls"),
     ];
     let has_failed = seconds.iter().any(|it| it.failed > 0);
     if has_failed {
-        title.push(TextSpan::new("kfailed", "\u{a0}\u{a0}● failed"));
+        title.push(TextSpan::new("kfailed", "● failed"));
     }
     let is_limited = seconds.iter().any(|it| it.limited_by.is_some());
     if is_limited {
-        title.push(TextSpan::new("kunclear", "\u{a0}\u{a0}● generator limited"));
+        title.push(TextSpan::new("kunclear", "● generator limited"));
     }
     let size = [CHART_WIDTH, RATE_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&time_name, &rate_name];
@@ -263,8 +282,7 @@ fn distribution_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report) -> io:
         ("k99", "p99", "line p99", latency.p99_ms),
     ];
     for (class, name, _, value) in shown {
-        let text =
-            value.map(|_| TextSpan::new(class, format!("\u{a0}\u{a0}{name} {}", ms_text(value))));
+        let text = value.map(|_| TextSpan::new(class, format!("{name} {}", ms_text(value))));
         title.extend(text);
     }
     let size = [CHART_WIDTH, DISTRIBUTION_HEIGHT];
@@ -284,20 +302,22 @@ fn distribution_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report) -> io:
 
 /// What each level of a search brought.
 fn search(report: &FindReport, out: &mut dyn WriteColor) -> io::Result<()> {
-    let height = HEAD_HEIGHT + LATENCY_HEIGHT + RATE_HEIGHT + 2.0 * (BESIDE_CHART + GAP);
-    let title = format!("Capacity search of {}", report.target_url);
-    let mut canvas = Canvas::begin(out, [WIDTH, height], STYLE, &title)?;
     let verified = match report.verified {
         true => "verified",
         false => "not verified",
     };
-    let spoken = format!(
-        "MCP {}, {verified}, {}",
-        report.server.revision,
+    let revision = &report.server.revision;
+    let facts = format!(
+        "MCP {revision}, {verified}, {}",
         report.verdict.grade.as_str()
     );
     let answer = report.answer.split("; ").next().unwrap_or_default();
-    head(&mut canvas, answer, &report.target_url, &spoken)?;
+    let head = PictureHead::new(answer, &report.target_url, facts);
+    let charts = LATENCY_HEIGHT + RATE_HEIGHT + 2.0 * (BESIDE_CHART + GAP);
+    let height = head.height() + charts;
+    let title = format!("Capacity search of {}", report.target_url);
+    let mut canvas = Canvas::begin(out, [WIDTH, height], STYLE, &title)?;
+    head.draw(&mut canvas)?;
     let mut levels = by_level(&report.trials);
     levels.retain(|trial| is_drawable(trial.level));
     levels.truncate(LEVELS_DRAWN);
@@ -320,15 +340,15 @@ fn search(report: &FindReport, out: &mut dyn WriteColor) -> io::Result<()> {
     let up = Axis::fitting(values.collect::<Vec<_>>().into_iter(), MARKS_UP);
     let title = [
         TextSpan::new("strong", format!("p99 by {unit}")),
-        TextSpan::new("k50", "\u{a0}\u{a0}● kept"),
-        TextSpan::new("kfailed", "\u{a0}\u{a0}● failed"),
-        TextSpan::new("kunclear", "\u{a0}\u{a0}● unclear"),
+        TextSpan::new("k50", "● kept"),
+        TextSpan::new("kfailed", "● failed"),
+        TextSpan::new("kunclear", "● unclear"),
     ];
     let size = [CHART_WIDTH, LATENCY_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&load_name, &latency_name];
     let chart = Chart::begin(
         &mut canvas,
-        HEAD_HEIGHT,
+        head.height(),
         size,
         &title,
         [across(), up],
@@ -351,7 +371,7 @@ fn search(report: &FindReport, out: &mut dyn WriteColor) -> io::Result<()> {
     let up = Axis::from_zero(levels.iter().filter_map(rate), MARKS_UP - 1);
     let title = [
         TextSpan::new("strong", format!("Rate by {unit}")),
-        TextSpan::new("krate", "\u{a0}\u{a0}● calls"),
+        TextSpan::new("krate", "● calls"),
     ];
     let names: [&dyn Fn(f64) -> String; 2] = [&load_name, &rate_name];
     let size = [CHART_WIDTH, RATE_HEIGHT];
@@ -457,9 +477,17 @@ mod tests {
         ));
         let (_, texts, n_of) = drawn(report.any());
         let has = |text: &str| assert!(texts.iter().any(|it| it == text), "{text}: {texts:?}");
-        has(&conclusion(&report));
+        // Word for word what the summary says, on as many lines as it takes.
+        let at = texts.iter().position(|it| *it == report.target_url);
+        let at = at.expect("a target");
+        let n_lines = n_of("head");
+        assert_eq!(
+            texts[at - n_lines..at].join(" "),
+            conclusion(&report).text()
+        );
+        assert!(n_lines > 1, "{texts:?}");
         has(&report.target_url);
-        has("Latency\u{a0}\u{a0}● p50\u{a0}\u{a0}● p99");
+        has("Latency ● p50 ● p99");
         assert_eq!(n_of("bar"), report.distribution.len());
         assert_eq!(n_of("stage"), 2 * (report.stages.len() - 1));
         assert_eq!(
@@ -495,7 +523,7 @@ mod tests {
         let (picture, texts, n_of) = drawn(report.any());
         assert_eq!(lines(&picture), 2);
         assert_eq!((n_of("fill"), n_of("limited")), (1, 1));
-        let title = "Rate\u{a0}\u{a0}● calls\u{a0}\u{a0}● failed\u{a0}\u{a0}● generator limited";
+        let title = "Rate ● calls ● failed ● generator limited";
         assert!(texts.iter().any(|it| it == title), "{texts:?}");
     }
 
@@ -529,7 +557,7 @@ mod tests {
         let report = report(&plan(), &outcome(&[]));
         let (_, texts, n_of) = drawn(report.any());
         assert!(
-            texts.iter().any(|it| it == "no call has ended"),
+            texts.iter().any(|it| it.starts_with("no call ended")),
             "{texts:?}"
         );
         assert_eq!(n_of("bar"), 0);
