@@ -5,6 +5,7 @@
 //! `terminal`'s to measure.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Whether a character acts on the reader's terminal or on the text around it
 /// rather than being drawn: controls, line breaks, changes of direction, and what
@@ -53,6 +54,23 @@ pub fn push_escaped(shown: &mut String, chars: impl Iterator<Item = char>) {
     }
 }
 
+/// A document of JSON without a character that is not seen: there such a character stands
+/// in a text, which has an escape for it. What lays the document out stays as it is.
+pub fn harmless_json(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for c in document.chars() {
+        if is_unseen(c) && !matches!(c, '\n' | '\r' | '\t') {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // A string takes all that is written to it.
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// A stranger's text, cut to `n_chars` and fit to be shown on one line: [`escaped`], the
 /// cut marked.
 pub fn shown_text(text: &str, n_chars: usize) -> String {
@@ -74,6 +92,20 @@ pub fn shown_part(text: &str, n_chars: usize, whole_bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    proptest! {
+        #[test]
+        fn a_document_stays_the_same_and_acts_on_no_terminal(key: String, text: String) {
+            let value = json!({key: [text, 1.5]});
+            let document = serde_json::to_string_pretty(&value).expect("JSON");
+            let shown = harmless_json(&document);
+            let read: Value = serde_json::from_str(&shown).expect("still JSON");
+            prop_assert_eq!(read, value);
+            prop_assert!(!shown.contains(|c| is_unseen(c) && c != '\n'), "{shown:?}");
+        }
+    }
 
     #[test]
     fn what_is_not_seen_is_replaced_and_the_rest_stays() {

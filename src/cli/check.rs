@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::args::Check;
-use super::common::{current_folder, load_plan, read_source};
+use super::common::{current_folder, load_plan, no_stdout, read_source};
 use super::exit;
 use crate::error::UserError;
 use crate::host::Cpus;
@@ -55,9 +55,7 @@ pub(super) fn check(args: &Check, terminal: &Terminal) -> Result<u8, UserError> 
             .add(Role::Plain, notice.as_str())
             .wrap(columns, "notice: ".len())
     }));
-    terminal
-        .print(&lines)
-        .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
+    terminal.print(&lines).map_err(|error| no_stdout(&error))?;
     Ok(exit::PASSED)
 }
 

@@ -2,6 +2,7 @@
 //! signals, deliver the report.
 
 use std::collections::BTreeSet;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -13,12 +14,12 @@ use crate::clock::Utc;
 use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::decide::compare::compare_populations;
 use crate::error::{UserError, shortened};
-use crate::files::{WRITTEN_BYTES_MAX, is_stdin, read_stdin, read_text};
+use crate::files::{WRITTEN_BYTES_MAX, is_stdin, read_stdin, read_text, reason};
 use crate::report::compare::{sample, whole};
 use crate::report::{BuildInfo, LiveChoice, LiveLine, LiveStyle, Report};
 use crate::scenario::{self, Overrides, Plan, Source};
 use crate::servers::demo::{DemoOptions, DemoServer};
-use crate::terminal::{Canvas, Stream, Terminal};
+use crate::terminal::{Canvas, Stream, Terminal, forgive_broken_pipe};
 
 /// The plan of a load, from the config that `config` names and from flags; with the
 /// demo server, where it is wanted. The server is started before anything is pinned:
@@ -80,8 +81,10 @@ pub(super) fn load_plan(source: Option<&Source>, overrides: &Overrides) -> Resul
 }
 
 fn start_demo() -> Result<DemoServer, UserError> {
-    DemoServer::start(DemoOptions::default())
-        .map_err(|error| UserError::could_not_run(format!("cannot start the demo server: {error}")))
+    DemoServer::start(DemoOptions::default()).map_err(|error| {
+        let why = reason(&error);
+        UserError::could_not_run(format!("cannot start the demo server: {why}"))
+    })
 }
 
 /// Does something that signals interrupt, and that a live line tells of.
@@ -173,9 +176,24 @@ pub(super) fn read_source(path: &Path) -> Result<Source, UserError> {
 
 pub(super) fn current_folder() -> Result<PathBuf, UserError> {
     std::env::current_dir().map_err(|error| {
-        UserError::could_not_run(format!("no current folder: {error}"))
+        UserError::could_not_run(format!("no current folder: {}", reason(&error)))
             .hint("change to a folder that exists, or say where to write with `--report FILE`")
     })
+}
+
+/// Writes a whole text to stdout. A reader that has gone is no fault.
+///
+/// # Errors
+/// Where the stream refuses.
+pub(super) fn write_to_stdout(text: &str, terminal: &Terminal) -> Result<(), UserError> {
+    let mut out = terminal.stdout();
+    let written = out.write_all(text.as_bytes()).or_else(forgive_broken_pipe);
+    written.map_err(|error| no_stdout(&error))
+}
+
+/// Stdout refuses what is written to it.
+pub(super) fn no_stdout(error: &io::Error) -> UserError {
+    UserError::could_not_run(format!("cannot write to stdout: {}", reason(error)))
 }
 
 pub(super) fn live_style(live: LiveChoice, terminal: &Terminal) -> LiveStyle {

@@ -4,8 +4,6 @@
 //! is asked for (`cargo pmcp loadtest …`), too, and mended where a shell would offer
 //! nothing: the end-to-end tests try each in its shell.
 
-use std::io::Write;
-
 use argh::{ArgsInfo, CommandInfoWithArgs, SubCommandInfo};
 use argh_complete::Generator;
 use argh_complete::bash::Bash;
@@ -14,10 +12,11 @@ use argh_complete::nushell::Nushell;
 use argh_complete::zsh::Zsh;
 
 use super::args::{Completions, LoadTest, ShellName};
+use super::common::write_to_stdout;
 use super::exit;
 use super::help::first_clause;
 use crate::error::UserError;
-use crate::terminal::{Terminal, forgive_broken_pipe};
+use crate::terminal::Terminal;
 
 /// `is_own_binary`: the program is the binary that has no other commands.
 pub(super) fn completions(
@@ -43,10 +42,7 @@ pub(super) fn completions(
         ShellName::Fish => called.fish(),
         ShellName::Nushell => called.nushell(),
     };
-    let mut out = terminal.stdout();
-    out.write_all(text.as_bytes())
-        .or_else(forgive_broken_pipe)
-        .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
+    write_to_stdout(&text, terminal)?;
     Ok(exit::PASSED)
 }
 

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use super::args::Demo;
+use super::common::no_stdout;
 use super::exit;
 use super::signals::Listener;
 use crate::coordinator::{Interrupts, raise_file_limit};
 use crate::error::UserError;
+use crate::files::reason;
 use crate::servers::demo::{Capacity, DemoOptions, DemoServer};
 use crate::terminal::{Canvas, Line, Role, Terminal};
 
@@ -51,15 +53,13 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
     // A lower limit is the user's, and shows when it is reached.
     raise_file_limit(CONNECTIONS);
     let server = DemoServer::start(options).map_err(|error| {
-        UserError::could_not_run(format!("cannot listen on port {port}: {error}"))
+        UserError::could_not_run(format!("cannot listen on port {port}: {}", reason(&error)))
             .hint("leave `--port` out to take a free one")
     })?;
     let (interrupter, interrupts) = Interrupts::new();
     let listener = Listener::start(interrupter, Canvas::default());
     let line = Line::of(Role::Plain, "serving ").add(Role::Accent, server.url());
-    terminal
-        .print(&[line])
-        .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
+    terminal.print(&[line]).map_err(|error| no_stdout(&error))?;
     interrupts.wait(Duration::MAX);
     drop(listener);
     let stats = server.stop();

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::Init;
-use super::common::{current_folder, live_style, load_plan, under_signals};
+use super::common::{current_folder, live_style, load_plan, under_signals, write_to_stdout};
 use super::exit;
 use super::oauth::authorize;
 use crate::clock;
 use crate::coordinator::first_token;
 use crate::error::UserError;
+use crate::files::reason;
 use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
 use crate::report::place::{Place, place_error};
@@ -178,17 +179,11 @@ impl Output {
 
     fn write(&self, text: &str, may_overwrite: bool, terminal: &Terminal) -> Result<(), UserError> {
         let Self::File(path) = self else {
-            let mut out = terminal.stdout();
-            return out
-                .write_all(text.as_bytes())
-                .or_else(crate::terminal::forgive_broken_pipe)
-                .map_err(|error| {
-                    UserError::could_not_run(format!("cannot write to stdout: {error}"))
-                });
+            return write_to_stdout(text, terminal);
         };
         let failed = |error: std::io::Error| match error.kind() {
             ErrorKind::AlreadyExists => exists(path),
-            _ => UserError::could_not_run(format!("cannot write `{}`: {error}", path.display())),
+            _ => cannot_write(path, &error),
         };
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
@@ -229,11 +224,14 @@ impl Output {
         let text = format!("{:#}\n", config_schema());
         place
             .write(|out| out.write_all(text.as_bytes()))
-            .map_err(|error| {
-                UserError::could_not_run(format!("cannot write `{}`: {error}", path.display()))
-            })?;
+            .map_err(|error| cannot_write(&path, &error))?;
         Ok(Some(path))
     }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> UserError {
+    let what = format!("cannot write `{}`: {}", path.display(), reason(error));
+    UserError::could_not_run(what)
 }
 
 fn exists(path: &Path) -> UserError {

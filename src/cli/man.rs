@@ -1,20 +1,16 @@
 //! `man`: the manual of all commands, in roff, made of the pages that `--help` shows.
 
-use std::io::Write;
-
 use roff::{Inline, Roff, bold, italic, roman};
 
+use super::common::write_to_stdout;
 use super::exit;
 use super::help::{HelpBlock, HelpExample, HelpPage, command_pages, page_of};
 use crate::error::UserError;
-use crate::terminal::{Terminal, forgive_broken_pipe};
+use crate::terminal::Terminal;
 
 pub(super) fn man(terminal: &Terminal) -> Result<u8, UserError> {
     let text = manual();
-    let mut out = terminal.stdout();
-    out.write_all(text.as_bytes())
-        .or_else(forgive_broken_pipe)
-        .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
+    write_to_stdout(&text, terminal)?;
     Ok(exit::PASSED)
 }
 

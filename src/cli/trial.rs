@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::args::Try;
-use super::common::{plan_of, under_signals};
+use super::common::{no_stdout, plan_of, under_signals};
 use super::exit;
 use super::oauth::authorize;
 use crate::coordinator::{trial_plan, try_out};
@@ -52,8 +52,7 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
         last = last.add(Role::Plain, format!("; {entries} of weight 0 left out"));
     }
     let written = ends.and_then(|()| terminal.print(&[Line::new(), last]));
-    written
-        .map_err(|error| UserError::could_not_run(format!("cannot write to stdout: {error}")))?;
+    written.map_err(|error| no_stdout(&error))?;
     let code = match outcome.ended {
         _ if interrupts.is_pending() => exit::INTERRUPTED,
         Ended::NoSession => return Err(no_session(&outcome)),

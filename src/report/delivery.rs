@@ -5,7 +5,7 @@ use std::io;
 use super::compare::ComparisonReport;
 use super::envelope::{AnyReport, Reported, Stored, cleaned};
 use super::file::ReportFile;
-use super::format::json::{Json, harmless};
+use super::format::json::Json;
 use super::format::text::{SummaryOptions, Text};
 use super::format::{Format, FormatChoice};
 use super::github::{StepSummary, annotations};
@@ -13,6 +13,7 @@ use super::summary::OperationOrder;
 use crate::error::UserError;
 use crate::files::reason;
 use crate::terminal::{Layout, Line, Terminal, forgive_broken_pipe, in_memory};
+use crate::text::harmless_json;
 
 /// Where a report goes beside the terminal, each place opened before there is
 /// anything to write.
@@ -176,7 +177,7 @@ fn write_in(
         return terminal.print(&lines).map_err(could_not_show);
     }
     let bytes = match (format, document) {
-        (FormatChoice::Json, Some(document)) => Ok(harmless(document).into_bytes()),
+        (FormatChoice::Json, Some(document)) => Ok(harmless_json(document).into_bytes()),
         _ => in_memory(false, |out| format.format(options).write(report, out)),
     };
     output.commit(bytes).map(|_| ())
@@ -198,7 +199,7 @@ pub fn show_comparison(
 }
 
 fn could_not_show(error: io::Error) -> UserError {
-    UserError::could_not_run(format!("cannot write the summary: {error}"))
+    UserError::could_not_run(format!("cannot write the summary: {}", reason(&error)))
 }
 
 /// A word of the program's own that is shown as it is, though a secret may be
