@@ -4,7 +4,7 @@ use crate::address;
 use crate::error::UserError;
 use crate::network::percent_decoded;
 use crate::redact::{MASK, Redactor, is_scheme, secrets_of_command, secrets_of_header};
-use crate::scenario::Header;
+use crate::scenario::{Header, check_collector_header};
 
 /// A token as a header.
 pub(super) fn bearer(key: &str) -> Header {
@@ -23,7 +23,7 @@ pub(super) fn api_key_of_environment() -> Option<String> {
 pub(super) fn secrets_of_environment() -> Vec<String> {
     let names = ["MCP_API_KEY", "MCP_OAUTH_CLIENT_SECRET"];
     let own = names.into_iter().filter_map(variable);
-    let of_collectors = collector_headers_written();
+    let (_, of_collectors) = collector_headers_written();
     own.chain(
         of_collectors
             .into_iter()
@@ -37,53 +37,48 @@ pub(super) fn secrets_of_environment() -> Vec<String> {
 /// first.
 ///
 /// # Errors
-/// Where one is no header, as a message without the value.
-pub(super) fn collector_headers() -> Result<Vec<(String, String)>, UserError> {
-    let headers = collector_headers_written();
-    let is_name = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-    let is_value = |c: char| c == ' ' || c.is_ascii_graphic();
-    let is_good = |name: &str, value: &str| {
-        !name.is_empty() && name.chars().all(is_name) && value.chars().all(is_value)
-    };
-    if headers.len() > COLLECTOR_HEADERS_MAX {
-        let n = headers.len();
-        let what = format!(
-            "`{COLLECTOR_HEADERS}` has {n} headers, at most {COLLECTOR_HEADERS_MAX} are sent"
-        );
+/// Where one is no header, or not the user's to set, as a message without the value.
+pub(super) fn collector_headers() -> Result<Vec<Header>, UserError> {
+    let (by, entries) = collector_headers_written();
+    let n_entries = entries.len();
+    if n_entries > COLLECTOR_HEADERS_MAX {
+        let what =
+            format!("`{by}` has {n_entries} headers, at most {COLLECTOR_HEADERS_MAX} are sent");
         return Err(UserError::usage(what));
     }
-    match headers
-        .iter()
-        .position(|(name, value)| !is_good(name, value))
-    {
-        Some(at) => Err(UserError::usage(format!(
-            "entry {} of `{COLLECTOR_HEADERS}` is no header that HTTP allows",
-            at + 1
-        ))
-        .hint("it is a list such as `Authorization=Bearer%20abc,X-Team=load`")),
-        None => Ok(headers),
-    }
+    let checked = (1..).zip(entries).map(|(nth, (name, value))| {
+        check_collector_header(&name, &value).map_err(|why| {
+            UserError::usage(format!("entry {nth} of `{by}` {why}"))
+                .hint("it is a list such as `Authorization=Bearer%20abc,X-Team=load`")
+        })
+    });
+    checked.collect()
 }
 
-const COLLECTOR_HEADERS: &str = "OTEL_EXPORTER_OTLP_HEADERS";
+const COLLECTOR_HEADERS: [&str; 2] = [
+    "OTEL_EXPORTER_OTLP_METRICS_HEADERS",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+];
 const COLLECTOR_HEADERS_MAX: usize = 32;
 
-fn collector_headers_written() -> Vec<(String, String)> {
-    let of_metrics = variable("OTEL_EXPORTER_OTLP_METRICS_HEADERS");
-    let text = of_metrics.or_else(|| variable(COLLECTOR_HEADERS));
-    let text = text.unwrap_or_default();
+/// The variable that they are from, and names and values as they are written.
+fn collector_headers_written() -> (&'static str, Vec<(String, String)>) {
+    let said = COLLECTOR_HEADERS.map(|name| (name, variable(name)));
+    let found = said
+        .into_iter()
+        .find_map(|(name, text)| Some((name, text?)));
+    let (by, text) = found.unwrap_or_default();
     let entries = text.split(',').filter(|entry| !entry.trim().is_empty());
     let decoded = |part: &str| {
         let bytes = percent_decoded(part.trim());
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    entries
-        .map(|entry| {
-            // Without a name it is no header; it may be a secret all the same.
-            let (name, value) = entry.split_once('=').unwrap_or(("", entry));
-            (decoded(name), decoded(value))
-        })
-        .collect()
+    let entries = entries.map(|entry| {
+        // Without a name it is no header; it may be a secret all the same.
+        let (name, value) = entry.split_once('=').unwrap_or(("", entry));
+        (decoded(name), decoded(value))
+    });
+    (by, entries.collect())
 }
 
 /// A variable of the environment that says something.

@@ -25,6 +25,22 @@ impl fmt::Debug for Header {
 /// # Errors
 /// What is wrong with it, without the value.
 pub(super) fn check_header(name: &str, value: &str) -> Result<Header, &'static str> {
+    checked(name, value, reserved)
+}
+
+/// Checks a header for collectors of metrics.
+///
+/// # Errors
+/// What is wrong with it, without the value, and without a name that is none.
+pub fn check_collector_header(name: &str, value: &str) -> Result<Header, &'static str> {
+    checked(name, value, reserved_of_collector)
+}
+
+fn checked(
+    name: &str,
+    value: &str,
+    reserved: fn(&str) -> Option<&'static str>,
+) -> Result<Header, &'static str> {
     if name.is_empty() || !name.bytes().all(is_token_byte) {
         return Err("is not a header name: letters, digits and `-` are");
     }
@@ -55,16 +71,41 @@ fn reserved(name: &str) -> Option<&'static str> {
     }
     match name.as_str() {
         "content-type" | "accept" => Some("is fixed by MCP's transport and set by this program"),
-        "content-length" | "transfer-encoding" | "connection" | "keep-alive" | "te" | "trailer"
-        | "upgrade" | "expect" | "proxy-connection" => {
-            Some("frames the request and is set by this program")
-        }
+        name if is_framing(name) => Some("frames the request and is set by this program"),
         "mcp-session-id" => Some("belongs to each user's own session"),
         "mcp-protocol-version" => Some("follows from the revision; choose it with `protocol`"),
         "mcp-method" | "mcp-name" => Some("is set for each call"),
         "last-event-id" => Some("is set when a stream is resumed"),
         _ => None,
     }
+}
+
+/// The same for a request to a collector.
+fn reserved_of_collector(name: &str) -> Option<&'static str> {
+    match name.to_ascii_lowercase().as_str() {
+        "host" => Some("is `Host`, which follows from the collector's address"),
+        "content-type" | "content-encoding" => {
+            Some("says how the metrics are written, which this program does")
+        }
+        name if is_framing(name) => Some("frames the request and is set by this program"),
+        _ => None,
+    }
+}
+
+/// `name` is in small letters.
+fn is_framing(name: &str) -> bool {
+    matches!(
+        name,
+        "content-length"
+            | "transfer-encoding"
+            | "connection"
+            | "keep-alive"
+            | "te"
+            | "trailer"
+            | "upgrade"
+            | "expect"
+            | "proxy-connection"
+    )
 }
 
 /// RFC 9110 §5.6.2.
@@ -92,6 +133,20 @@ mod tests {
             let header = check_header(name, &format!(" {value} ")).expect("a good header");
             assert_eq!((header.name.as_str(), header.value.as_str()), (name, value));
         }
+    }
+
+    #[test]
+    fn a_collector_is_not_told_another_length_or_host() {
+        let check = |name: &str, expected: &str| {
+            let message = check_collector_header(name, "1").expect_err("a bad header");
+            assert!(message.contains(expected), "{name}: {message}");
+        };
+        check("HOST", "collector's address");
+        check("Content-Length", "frames");
+        check("transfer-encoding", "frames");
+        check("Content-Type", "how the metrics are written");
+        check("", "not a header name");
+        assert!(check_collector_header("Authorization", "Bearer a").is_ok());
     }
 
     #[test]

@@ -51,7 +51,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use describe::expectations;
 pub use describe::{completed, describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
-pub use header::Header;
+pub use header::{Header, check_collector_header};
 pub use marked::MarkedPlace;
 pub(crate) use marked::with_marker;
 pub use oauth::{MadeLogin, OAuthWish};

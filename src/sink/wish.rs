@@ -11,6 +11,7 @@ use crate::address;
 use crate::error::{UserError, nearest, shortened};
 use crate::network::Network;
 use crate::report::exposition::TextDialect;
+use crate::scenario::Header;
 
 /// One thread each: nobody needs more.
 const SINKS_MAX: usize = 8;
@@ -92,7 +93,7 @@ pub fn open_all(
     wishes: &[SinkWish],
     target: &str,
     network: &Network,
-    headers: &[(String, String)],
+    headers: &[Header],
 ) -> Result<Vec<OpenSink>, UserError> {
     if wishes.len() > SINKS_MAX {
         return Err(UserError::usage(format!(

@@ -5,6 +5,7 @@
 
 mod model;
 
+use std::io::Read as _;
 use std::time::Duration;
 
 use ureq::{Agent, Body};
@@ -19,6 +20,7 @@ use crate::files::reason;
 use crate::http::{blocking_agent, blocking_proxy};
 use crate::network::{Network, ProxyChoice};
 use crate::report::exposition::families;
+use crate::scenario::Header;
 use crate::text::shown_text;
 use model::{OtlpAnswer, OtlpRequest};
 
@@ -43,7 +45,7 @@ pub(super) struct Otlp {
     agent: Agent,
     url: String,
     proxy: ProxyChoice,
-    headers: Vec<(String, String)>,
+    headers: Vec<Header>,
 }
 
 impl Otlp {
@@ -55,7 +57,7 @@ impl Otlp {
         url: &str,
         target: &str,
         network: &Network,
-        headers: &[(String, String)],
+        headers: &[Header],
     ) -> Result<Self, UserError> {
         let url = endpoint(url)?;
         let agent = blocking_agent(target, network)?;
@@ -70,8 +72,8 @@ impl Otlp {
     fn send(&self, body: &[u8]) -> Result<(), String> {
         let mut request = self.agent.post(&self.url);
         request = request.header("Content-Type", "application/json");
-        for (name, value) in &self.headers {
-            request = request.header(name.as_str(), value.as_str());
+        for header in &self.headers {
+            request = request.header(header.name.as_str(), header.value.as_str());
         }
         let proxy = blocking_proxy(&self.proxy, &self.url)?;
         let request = request.config().timeout_global(Some(TIMEOUT)).proxy(proxy);
@@ -84,13 +86,11 @@ impl Otlp {
             other => other.to_string(),
         })?;
         let status = answer.status();
-        let body = read(answer.body_mut()).unwrap_or_default();
+        let body = read(answer.body_mut());
         if !status.is_success() {
-            let said = shown_text(&body, ANSWER_TOLD);
-            let said = if said.is_empty() {
-                said
-            } else {
-                format!(": {said}")
+            let said = match body.trim() {
+                "" => String::new(),
+                said => format!(": {}", shown_text(said, ANSWER_TOLD)),
             };
             return Err(format!("the collector answered {}{said}", status.as_u16()));
         }
@@ -145,9 +145,16 @@ fn endpoint(url: &str) -> Result<String, UserError> {
     })
 }
 
-fn read(body: &mut Body) -> Result<String, ureq::Error> {
-    let body = body.with_config().limit(ANSWER_BYTES_MAX);
-    body.lossy_utf8(true).read_to_string()
+/// The beginning of an answer, as far as it comes and whatever its bytes are: how it went is
+/// in its status.
+fn read(body: &mut Body) -> String {
+    let mut bytes = Vec::new();
+    // What came before a fault is told.
+    let _ = body
+        .as_reader()
+        .take(ANSWER_BYTES_MAX)
+        .read_to_end(&mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]
