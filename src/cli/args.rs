@@ -11,7 +11,7 @@ use std::time::Duration;
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
 use super::oauth;
-use super::options::{self, LevelText};
+use super::options::{self, GivenArguments, LevelText};
 use super::outputs::OutputWish;
 use super::secrets::{api_key_of_environment, bearer};
 use crate::clock::Utc;
@@ -58,7 +58,7 @@ macro_rules! command {
             pub(super) tool: Option<String>,
             /// the tool's arguments, in place of the config's: a JSON object, or @file
             #[argh(option, arg_name = "json", from_str_fn(options::arguments))]
-            pub(super) args: Option<Arguments>,
+            pub(super) args: Option<GivenArguments>,
             /// let tools answer with a task, which is asked for until it has ended; MCP
             /// 2026-07-28
             #[argh(switch)]
@@ -305,6 +305,12 @@ macro_rules! command {
     // What else is written, for a CI job.
     (@ $head:tt $name:ident [$($fields:tt)*] forms $($rest:tt)*) => {
         command!(@ $head $name [$($fields)*
+            /// figures for other programs while it runs: ndjson=FILE, a line for each second
+            /// and operation; prometheus=FILE or openmetrics=FILE, a text file written anew
+            /// each second; otlp=URL, a collector, with the headers of
+            /// OTEL_EXPORTER_OTLP_HEADERS; may be given several times
+            #[argh(option, long = "out", arg_name = "form=place")]
+            pub(super) outs: Vec<SinkWish>,
             /// JUnit XML too, as CI systems show it: each threshold is a test case; - is
             /// stdout
             #[argh(option, arg_name = "file")]
@@ -374,7 +380,7 @@ macro_rules! output_wish {
                 ("--markdown", FormatChoice::Markdown, $args.markdown.take()),
                 ("--svg", FormatChoice::Svg, $args.svg.take()),
             ],
-            outs: Vec::new(),
+            outs: std::mem::take(&mut $args.outs),
             inputs: [
                 &$args.config,
                 &$args.calibration,
@@ -386,6 +392,7 @@ macro_rules! output_wish {
             .into_iter()
             .flatten()
             .chain(&$args.ca)
+            .chain($args.args.iter().filter_map(|it| it.file.as_ref()))
             .cloned()
             .collect(),
             github: $args.github,
@@ -476,11 +483,11 @@ macro_rules! load_overrides {
 
 fn tool(
     name: Option<String>,
-    arguments: Option<Arguments>,
+    arguments: Option<GivenArguments>,
 ) -> Result<Option<(String, Option<Arguments>)>, UserError> {
     match (name, arguments) {
         (None, Some(_)) => Err(UserError::usage("`--args` goes with `--tool`")),
-        (name, arguments) => Ok(name.map(|name| (name, arguments))),
+        (name, arguments) => Ok(name.map(|name| (name, arguments.map(|it| it.values)))),
     }
 }
 
@@ -649,12 +656,6 @@ command! {
         /// stdout
         #[argh(option, arg_name = "file")]
         pub(super) hlog: Option<String>,
-        /// figures for other programs while it runs: ndjson=FILE, a line for each second
-        /// and operation; prometheus=FILE or openmetrics=FILE, a text file written anew
-        /// each second; otlp=URL, a collector, with the headers of
-        /// OTEL_EXPORTER_OTLP_HEADERS; may be given several times
-        #[argh(option, long = "out", arg_name = "form=place")]
-        pub(super) outs: Vec<SinkWish>,
         /// by what the summary and Markdown sort operations: time, which is the default,
         /// p99, rate, errors or name; equals by time
         #[argh(option, arg_name = "what", default = "OperationOrder::default()")]
@@ -868,7 +869,7 @@ command! {
         pub(super) tool: Option<String>,
         /// the tool's arguments, in place of the config's: a JSON object, or @file
         #[argh(option, arg_name = "json", from_str_fn(options::arguments))]
-        pub(super) args: Option<Arguments>,
+        pub(super) args: Option<GivenArguments>,
         /// let tools answer with a task, which is asked for until it has ended; MCP
         /// 2026-07-28
         #[argh(switch)]
@@ -1205,7 +1206,6 @@ impl Run {
         let mut wish = output_wish!(self);
         let hlog = ("--hlog", FormatChoice::Hlog, self.hlog.take());
         wish.forms.push(hlog);
-        wish.outs = std::mem::take(&mut self.outs);
         wish
     }
 

@@ -25,7 +25,7 @@ pub(super) fn calibrate(
         ..OutputWish::default()
     };
     let live = args.live.or_quiet(args.quiet);
-    let mut outputs = wish.open(ReportKind::Calibration, &mut Vec::new())?;
+    let mut outputs = wish.open(ReportKind::Calibration, &[], &mut Vec::new())?;
     let options = CalibrationOptions {
         vus: args.vus.unwrap_or(CALIBRATION_VUS.to_vec()),
         step: args.seconds.unwrap_or(CALIBRATION_STEP),

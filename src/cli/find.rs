@@ -6,12 +6,14 @@ use super::exit;
 use super::oauth::authorize;
 use super::options::{LevelText, latency_limits};
 use super::reference::calibrate_plan;
+use super::sinks::{export_notices, open_sinks};
 use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{FindOptions, LoadUnit};
-use crate::report::find::build_find;
+use crate::report::find::{build_find, search_in_words};
 use crate::report::{ReportKind, deliver};
 use crate::scenario::{self, defaults};
+use crate::sink::{Feed, SinkContext};
 use crate::terminal::Terminal;
 use crate::units::{format_duration, plural};
 
@@ -41,13 +43,22 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
         plan.connections_of(users_max, plan.may_hold_streams()),
         demo,
     );
-    let outputs = output_wish.open(ReportKind::Find, &mut plan.notices)?;
+    let outs = output_wish.outs.clone();
+    let outputs = output_wish.open(ReportKind::Find, &plan.files_read(), &mut plan.notices)?;
+    let sinks = open_sinks(&outs, &plan)?;
+    let words_of_load = format!("a search of {}", search_in_words(&options));
+    let context = SinkContext::of_search(&plan, options.by, words_of_load, terminal.redactor());
     let plan_json = scenario::to_json(&plan);
     let is_strict = plan.strict;
-    let (outcome, interrupts) = under_signals(live, terminal, |live, interrupts| {
-        coordinator::find(plan, options, live, interrupts)
-    })?;
-    let report = build_find(plan_json, &outcome, &build_info(words, terminal));
+    let ((mut outcome, exports), interrupts) =
+        under_signals(live, terminal, |live, interrupts| {
+            let mut feed = Feed::new(live, sinks, context);
+            let outcome = coordinator::find(plan, options, &mut feed, interrupts)?;
+            Ok((outcome, feed.finish()))
+        })?;
+    outcome.notices.extend(export_notices(&exports));
+    let mut report = build_find(plan_json, &outcome, &build_info(words, terminal));
+    report.exports = exports;
     let delivered = deliver(outputs, report, is_quiet, terminal);
     let is_interrupted = interrupts.is_pending();
     let code = exit::of_find(outcome.ended, is_interrupted, outcome.grade(), is_strict);

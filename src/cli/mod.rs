@@ -26,6 +26,7 @@ mod run;
 mod schema;
 mod secrets;
 mod signals;
+mod sinks;
 mod trial;
 mod words;
 

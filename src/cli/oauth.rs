@@ -24,6 +24,9 @@ pub(super) struct OAuthFlags {
     pub(super) is_without_store: bool,
 }
 
+/// Names a file with the private key of the client.
+pub(super) const OAUTH_KEY_VARIABLE: &str = "MCP_OAUTH_PRIVATE_KEY";
+
 /// The largest file of a private key. One of RSA with 4096 bits has 3.2 KiB.
 const KEY_BYTES_MAX: u64 = 64 << 10;
 
@@ -38,7 +41,7 @@ pub(super) fn wish_of(flags: OAuthFlags) -> Result<OAuthWish, UserError> {
         })?),
         (port, _) => port,
     };
-    let private_key = of_flag(flags.private_key, "MCP_OAUTH_PRIVATE_KEY");
+    let private_key = of_flag(flags.private_key, OAUTH_KEY_VARIABLE);
     let private_key = private_key.map(|path| -> Result<Secret, UserError> {
         let pem = read_text(Path::new(&path), KEY_BYTES_MAX);
         let pem = pem.map_err(|why| UserError::usage(format!("the private key `{path}` {why}")))?;

@@ -341,9 +341,19 @@ pub(super) fn histograms(text: &str) -> Result<HistogramMode, String> {
     }
 }
 
+/// What `--args` says.
+#[derive(Debug)]
+pub(super) struct GivenArguments {
+    /// The arguments of the tool.
+    pub(super) values: Arguments,
+    /// The file that they were read from; `None`: they were typed.
+    pub(super) file: Option<String>,
+}
+
 /// The arguments of a tool.
-pub(super) fn arguments(text: &str) -> Result<Arguments, String> {
-    let (json, place) = match text.strip_prefix('@') {
+pub(super) fn arguments(text: &str) -> Result<GivenArguments, String> {
+    let file = text.strip_prefix('@');
+    let (json, place) = match file {
         Some(file) => {
             let json = read_text(Path::new(file), ARGUMENTS_BYTES_MAX)
                 .map_err(|why| format!("`{file}` {why}"))?;
@@ -351,13 +361,15 @@ pub(super) fn arguments(text: &str) -> Result<Arguments, String> {
         }
         None => (text.to_string(), "it".to_string()),
     };
-    Arguments::read(&json).map_err(|error| match error.is_data() {
+    let values = Arguments::read(&json).map_err(|error| match error.is_data() {
         true => format!("{place} is JSON, but not an object such as `{{\"text\":\"hi\"}}`"),
         false => format!(
             "{place} is not JSON ({error}); expected an object such as \
              `{{\"text\":\"hi\"}}`, or `@file`"
         ),
-    })
+    })?;
+    let file = file.map(str::to_string);
+    Ok(GivenArguments { values, file })
 }
 
 /// `Name: value`. Errors never show the value.

@@ -1,14 +1,15 @@
 //! What is to be written, as it was typed, and its places, opened before the load: a
 //! bad path is known before anything begins.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::common::current_folder;
+use super::oauth::OAUTH_KEY_VARIABLE;
+use super::secrets::variable;
 use crate::clock::Utc;
 use crate::error::UserError;
 use crate::files::is_stdin;
-use crate::report::place::is_stdout as is_stream_to_stdout;
+use crate::report::place::{is_same_place, is_stdout as is_stream_to_stdout};
 use crate::report::{FormatChoice, Outputs, ReportFile, ReportKind, StepSummary};
 use crate::scenario::find_config;
 use crate::sink::SinkWish;
@@ -25,7 +26,7 @@ pub(super) struct OutputWish {
     pub(super) forms: Vec<(&'static str, FormatChoice, Option<String>)>,
     /// `--out`
     pub(super) outs: Vec<SinkWish>,
-    /// Files that are read: no output may replace one.
+    /// Files that flags name to be read: no output may replace one.
     pub(super) inputs: Vec<String>,
     /// `--github`
     pub(super) github: bool,
@@ -35,7 +36,8 @@ pub(super) struct OutputWish {
 
 impl OutputWish {
     /// Opens all places. The default one of the report is in the current folder, and
-    /// named by kind and time. `notices` say what is missing without being a fault.
+    /// named by kind and time. `files_read`: what the plan reads, which no output may
+    /// replace either; `notices` say what is missing without being a fault.
     ///
     /// # Errors
     /// Where flags contradict each other, two name one place, or nothing can be
@@ -43,6 +45,7 @@ impl OutputWish {
     pub(super) fn open(
         self,
         kind: ReportKind,
+        files_read: &[PathBuf],
         notices: &mut Vec<String>,
     ) -> Result<Outputs, UserError> {
         let pairs = [
@@ -83,8 +86,10 @@ impl OutputWish {
         // The config that is found, where none is named; in a folder that is gone, none is.
         let folder = current_folder().ok();
         let found = folder.and_then(|folder| find_config(&folder));
+        let key = variable(OAUTH_KEY_VARIABLE).map(PathBuf::from);
         let inputs = self.inputs.iter().map(Path::new);
-        taken.refuse_inputs(inputs.chain(found.as_deref()))?;
+        let inputs = inputs.chain(files_read.iter().map(PathBuf::as_path));
+        taken.refuse_inputs(inputs.chain(found.as_deref()).chain(key.as_deref()))?;
         let step_summary = std::env::var(STEP_SUMMARY).ok();
         let step_summary = step_summary.filter(|path| !path.is_empty());
         outputs.annotates = !self.has_no_github && (self.github || step_summary.is_some());
@@ -110,8 +115,7 @@ struct Taken(Vec<(&'static str, Option<PathBuf>)>);
 
 impl Taken {
     fn take(&mut self, flag: &'static str, path: Option<&Path>) -> Result<(), UserError> {
-        let place = path.map(resolved);
-        if let Some((other, _)) = self.0.iter().find(|(_, taken)| *taken == place) {
+        if let Some(other) = self.by(path) {
             let place = match path {
                 Some(path) => format!("`{}`", path.display()),
                 None => "stdout".to_string(),
@@ -121,14 +125,24 @@ impl Taken {
                     .hint("give each a file of its own"),
             );
         }
-        self.0.push((flag, place));
+        self.0.push((flag, path.map(Path::to_path_buf)));
         Ok(())
+    }
+
+    /// The flag that has this place already.
+    fn by(&self, path: Option<&Path>) -> Option<&'static str> {
+        let is_it = |taken: &Option<PathBuf>| match (taken, path) {
+            (Some(taken), Some(path)) => is_same_place(taken, path),
+            (None, None) => true,
+            _ => false,
+        };
+        let found = self.0.iter().find(|(_, taken)| is_it(taken));
+        found.map(|(flag, _)| *flag)
     }
 
     fn refuse_inputs<'a>(&self, inputs: impl Iterator<Item = &'a Path>) -> Result<(), UserError> {
         for input in inputs.filter(|input| !is_stdin(input)) {
-            let place = Some(resolved(input));
-            if let Some((flag, _)) = self.0.iter().find(|(_, taken)| *taken == place) {
+            if let Some(flag) = self.by(Some(input)) {
                 return Err(would_replace(flag, input));
             }
         }
@@ -144,33 +158,15 @@ pub(super) fn refuse_input<'a>(
     output: &ReportFile,
     inputs: impl IntoIterator<Item = &'a String>,
 ) -> Result<(), UserError> {
-    let Some(place) = output.path().map(resolved) else {
-        return Ok(());
-    };
-    let mut inputs = inputs.into_iter().map(Path::new);
-    match inputs.find(|input| !is_stdin(input) && resolved(input) == place) {
-        Some(input) => Err(would_replace("--output", input)),
-        None => Ok(()),
+    let mut taken = Taken::default();
+    if let Some(path) = output.path() {
+        taken.take("--output", Some(path))?;
     }
+    taken.refuse_inputs(inputs.into_iter().map(Path::new))
 }
 
 fn would_replace(flag: &str, input: &Path) -> UserError {
     let input = input.display();
     UserError::usage(format!("`{flag}` would replace `{input}`, which is read"))
         .hint("name another file")
-}
-
-/// A path that two names of one file share, whether it is there yet or not.
-fn resolved(path: &Path) -> PathBuf {
-    if let Ok(path) = fs::canonicalize(path) {
-        return path;
-    }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    match (fs::canonicalize(folder), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_path_buf(),
-    }
 }

@@ -5,14 +5,14 @@ use super::common::{build_info, compare_sides, make_room, plan_of, tell_all, und
 use super::exit;
 use super::oauth::authorize;
 use super::reference::calibrate_plan;
-use super::secrets::collector_headers;
+use super::sinks::{export_notices, open_sinks};
 use crate::auth::oauth::login_command;
 use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
-use crate::outcome::{Ended, ExportFigures, GateGrade};
+use crate::outcome::{Ended, GateGrade};
 use crate::report::{CauseCount, Report, ReportKind, build, deliver, load_in_words};
 use crate::scenario::{self, HistogramMode, TokenOrigin};
-use crate::sink::{self, Feed, SinkContext};
+use crate::sink::{Feed, SinkContext};
 use crate::terminal::Terminal;
 use crate::units::plural;
 
@@ -40,17 +40,12 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     calibrate_plan(&mut plan, calibration.as_deref())?;
     make_room(plan.connections_max(plan.may_hold_streams()), demo);
     let outs = output_wish.outs.clone();
-    let mut outputs = output_wish.open(ReportKind::Run, &mut plan.notices)?;
+    let mut outputs = output_wish.open(ReportKind::Run, &plan.files_read(), &mut plan.notices)?;
     outputs.order = order;
-    let headers = collector_headers()?;
-    let sinks = sink::open_all(&outs, &plan.target.url.value, &plan.network, &headers)?;
-    let context = SinkContext::of(&plan, load_in_words(&plan), terminal.redactor());
+    let sinks = open_sinks(&outs, &plan)?;
+    let context = SinkContext::of_run(&plan, load_in_words(&plan), terminal.redactor());
     let ((mut outcome, exports), interrupts) =
         under_signals(live, terminal, |live, interrupts| {
-            if sinks.is_empty() {
-                let outcome = coordinator::run(plan.clone(), live, interrupts)?;
-                return Ok((outcome, Vec::new()));
-            }
             let mut feed = Feed::new(live, sinks, context);
             let outcome = coordinator::run(plan.clone(), &mut feed, interrupts)?;
             Ok((outcome, feed.finish()))
@@ -75,28 +70,6 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     let gate = gate(&delivered.report);
     let faults = delivered.faults.into_iter().chain(session).chain(gate);
     Ok(tell_all(terminal, code, faults))
-}
-
-/// What other programs were not told, or later than it was.
-fn export_notices(exports: &[ExportFigures]) -> Vec<String> {
-    let mut notices = Vec::new();
-    for export in exports {
-        let to = &export.to;
-        if export.lost > 0 {
-            let points = plural(export.lost, "point", "points");
-            let why = export.last_error.as_deref().unwrap_or_default();
-            notices.push(format!(
-                "`--out {to}`: {points} could not be written: {why}"
-            ));
-        }
-        if export.merged > 0 {
-            let seconds = plural(export.merged, "second", "seconds");
-            notices.push(format!(
-                "`--out {to}` was slow: {seconds} are in the point after them"
-            ));
-        }
-    }
-    notices
 }
 
 /// What failed the run, if its gate did: a code alone tells nothing in a log.

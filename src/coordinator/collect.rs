@@ -17,7 +17,8 @@ use crate::decide::control::StageSpan;
 use crate::decide::threshold::abort::WatchedCounts;
 use crate::metrics::{Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage};
 use crate::outcome::{
-    Intervals, Row, RowKind, Second, SecondLatency, StageOutcome, populations_of,
+    Intervals, Observer, Row, RowKind, Second, SecondLatency, SecondRows, StageOutcome,
+    populations_of,
 };
 use crate::worker::{TICK, Tick, UserCounts};
 
@@ -446,6 +447,36 @@ impl Collector {
             last.length = load_end.saturating_sub(last.at);
         }
         stages
+    }
+
+    /// Tells of the seconds that are complete, where somebody wants them. `begun`: when this
+    /// load began on the clock of the whole run; `level`: of a search.
+    pub(super) fn tell_seconds(
+        &mut self,
+        begun: Duration,
+        level: Option<f64>,
+        observer: &mut dyn Observer,
+    ) {
+        let Some(gatherer) = &mut self.gatherer else {
+            return;
+        };
+        while let Some((number, gathered)) = gatherer.next_complete() {
+            // One that began after the load's end is no second of the run any more.
+            let place = usize::try_from(number).unwrap_or(usize::MAX);
+            let second = self.seconds.get(place);
+            let last = self.seconds.last();
+            observer.second(&SecondRows {
+                at: begun.saturating_add(Duration::from_secs(number)),
+                length: second.map_or(Duration::ZERO, |second| second.length),
+                vus: second.or(last).map_or(0, |second| second.vus),
+                in_flight: second.map_or(0, |second| second.signals.in_flight_end),
+                is_limited: second.is_some_and(|second| second.signals.limit.is_some()),
+                level,
+                load: &gathered.load,
+                warm_up: &gathered.warm_up,
+            });
+            gatherer.recycle(gathered);
+        }
     }
 
     /// Takes off the seconds that began after the load had ended. Calls that ended

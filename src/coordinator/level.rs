@@ -11,13 +11,14 @@ use crossbeam_channel::RecvTimeoutError;
 use super::collect::Collector;
 use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use super::judge::Recorded;
+use super::second_rows::Gatherer;
 use super::tick::TICKS_PER_SECOND;
 use super::watch::{Watching, load_of};
 use crate::clock::SystemClock;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spacing};
 use crate::metrics::Histogram;
-use crate::outcome::Row;
+use crate::outcome::{Observer, Row};
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::user::{Budget, Script};
 use crate::validity::{GeneratorLimit, Verdict, Watch, generator_limit};
@@ -39,6 +40,12 @@ pub(super) struct LevelOptions<'a> {
     pub(super) addresses: Option<&'a Arc<[SocketAddr]>>,
     /// How long its figures do not count: in whole seconds, as they are counted.
     pub(super) settling: Duration,
+    /// Which level it is: virtual users, or arrivals a second.
+    pub(super) at: f64,
+    /// When the search began.
+    pub(super) search_began: Instant,
+    /// Its seconds are told of, row by row.
+    pub(super) tells_seconds: bool,
 }
 
 /// The load of one level.
@@ -55,6 +62,11 @@ pub(super) struct Level {
     users: u32,
     users_set: u32,
     engaged: Instant,
+    /// See [`LevelOptions::at`].
+    at: f64,
+    search_began: Instant,
+    /// When its load began, since the search did.
+    begun: Duration,
 }
 
 /// The figures of one second of a level.
@@ -147,7 +159,14 @@ impl Level {
             users: options.users,
             users_set: 0,
             engaged,
+            at: options.at,
+            search_began: options.search_began,
+            begun: Duration::ZERO,
         };
+        if options.tells_seconds {
+            let n_rows = options.script.rows.len();
+            level.collector.gatherer = Some(Gatherer::new(n_rows));
+        }
         if let Some(addresses) = options.addresses {
             level.use_addresses(addresses);
         }
@@ -190,6 +209,7 @@ impl Level {
         self.users_set = self.users;
         self.crew.set_users(self.users);
         let clock = SystemClock::since(crate::clock::now() + BEGIN_AHEAD);
+        self.begun = clock.origin().saturating_duration_since(self.search_began);
         self.watching.load_begins(clock);
         self.crew.broadcast(|| Command::Begin(clock.origin()));
     }
@@ -233,8 +253,13 @@ impl Level {
         self.seconds.pop_front()
     }
 
-    /// Waits for a word of a worker, and no longer than `wait`.
-    pub(super) fn receive(&mut self, wait: Duration) -> Result<(), UserError> {
+    /// Waits for a word of a worker, and no longer than `wait`. The observer is told of the
+    /// seconds that are complete then.
+    pub(super) fn receive(
+        &mut self,
+        wait: Duration,
+        observer: &mut dyn Observer,
+    ) -> Result<(), UserError> {
         let event = match self.crew.events().recv_timeout(wait) {
             Err(RecvTimeoutError::Timeout) => {
                 self.add_users();
@@ -242,9 +267,14 @@ impl Level {
             }
             event => event.ok(),
         };
-        if let Word::Tick(tick) = self.crew.heard(event)? {
-            self.collect(*tick);
+        match self.crew.heard(event)? {
+            Word::Tick(tick) => self.collect(*tick),
+            Word::End(end) => {
+                self.collector
+                    .take_last(end.worker, &end.usage, &end.recorder);
+            }
         }
+        self.tell_seconds(observer);
         self.add_users();
         Ok(())
     }
@@ -256,6 +286,7 @@ impl Level {
         &mut self,
         hurry: &dyn Fn() -> bool,
         is_late: &dyn Fn() -> bool,
+        observer: &mut dyn Observer,
     ) -> Result<(), UserError> {
         self.crew.broadcast(|| Command::Stop);
         let stopped = crate::clock::now();
@@ -273,9 +304,18 @@ impl Level {
                 }
                 _ => {}
             }
-            self.receive(LOOK_EVERY)?;
+            self.receive(LOOK_EVERY, observer)?;
         }
+        // The last piece of a second counts for whoever adds them all up.
+        let end = self.watching.elapsed().unwrap_or_default();
+        self.collector.finish(Duration::ZERO, end);
+        self.tell_seconds(observer);
         Ok(())
+    }
+
+    fn tell_seconds(&mut self, observer: &mut dyn Observer) {
+        self.collector
+            .tell_seconds(self.begun, Some(self.at), observer);
     }
 
     fn collect(&mut self, tick: Tick) {

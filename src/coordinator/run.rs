@@ -40,7 +40,7 @@ use crate::load::LoadUnit;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{
     BreakKind, BreakingPoint, Ended, Observer, Phase, Progress, RowKind, Rows, RunOutcome,
-    RunStart, SecondRows, Witness,
+    RunStart, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
 use crate::units::{format_count, format_duration, nanos, plural};
@@ -533,27 +533,8 @@ impl<'a> Coordinator<'a> {
 
     /// Tells of the seconds that are complete, where somebody wants them.
     fn tell_seconds(&mut self) {
-        let collector = &mut self.collector;
-        let Some(gatherer) = &mut collector.gatherer else {
-            return;
-        };
-        while let Some((number, gathered)) = gatherer.next_complete() {
-            let at = Duration::from_secs(number);
-            // One that began after the load's end is no second of the run any more.
-            let place = usize::try_from(number).unwrap_or(usize::MAX);
-            let second = collector.seconds.get(place);
-            let last = collector.seconds.last();
-            self.observer.second(&SecondRows {
-                at,
-                length: second.map_or(Duration::ZERO, |second| second.length),
-                vus: second.or(last).map_or(0, |second| second.vus),
-                in_flight: second.map_or(0, |second| second.signals.in_flight_end),
-                is_limited: second.is_some_and(|second| second.signals.limit.is_some()),
-                load: &gathered.load,
-                warm_up: &gathered.warm_up,
-            });
-            gatherer.recycle(gathered);
-        }
+        self.collector
+            .tell_seconds(Duration::ZERO, None, self.observer);
     }
 
     /// A threshold that ends the run does so by whole seconds.

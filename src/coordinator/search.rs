@@ -343,7 +343,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
                 let tick = self.tick(&second);
                 return Ok(self.ask(Input::Tick(tick)));
             }
-            level.receive(LOOK_EVERY)?;
+            level.receive(LOOK_EVERY, &mut *self.observer)?;
             self.look_up();
             self.show();
         }
@@ -415,6 +415,9 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
                 rate,
                 addresses: self.addresses.as_ref(),
                 settling,
+                at,
+                search_began: self.began,
+                tells_seconds: self.observer.wants_seconds(),
             },
         )?;
         // Small levels have fewer workers: told of is the most that there were.
@@ -433,7 +436,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             && crate::clock::since(began) < limit
             && !self.interrupts.is_pending()
         {
-            level.receive(level.patience().min(LOOK_EVERY))?;
+            level.receive(level.patience().min(LOOK_EVERY), &mut *self.observer)?;
         }
         level.begin();
         self.activity = activity;
@@ -448,7 +451,11 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         self.activity = FindActivity::Draining;
         self.show();
         let (interrupts, deadline) = (self.interrupts, self.deadline);
-        level.dismiss(&|| interrupts.is_pending(), &|| is_past(deadline))?;
+        level.dismiss(
+            &|| interrupts.is_pending(),
+            &|| is_past(deadline),
+            &mut *self.observer,
+        )?;
         self.n_foreign += level.n_foreign();
         self.budget.end_level();
         Ok(())

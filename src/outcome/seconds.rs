@@ -19,6 +19,8 @@ pub struct SecondRows<'a> {
     pub in_flight: u64,
     /// The generator was the limit in it.
     pub is_limited: bool,
+    /// Of a search: the level, in virtual users or arrivals a second; `None`: of a run.
+    pub level: Option<f64>,
     /// What counts, by the rows of [`RunStart::rows`](super::RunStart::rows).
     pub load: &'a RowsRecorded,
     /// What is the warm-up's alone.

@@ -47,7 +47,8 @@ impl ReportKind {
     pub fn schema_version(self) -> &'static str {
         match self {
             Self::Run => "2.5",
-            Self::Find | Self::Calibration | Self::Comparison => "1.0",
+            Self::Find => "1.1",
+            Self::Calibration | Self::Comparison => "1.0",
         }
     }
 

@@ -206,6 +206,43 @@ pub fn is_stdout(path: &Path) -> bool {
     )
 }
 
+/// Where a path leads, links followed, whether anything is there or not: all names of one
+/// place give the same.
+pub fn resolved(path: &Path) -> PathBuf {
+    let path = followed(path).unwrap_or_else(|_| path.to_path_buf());
+    if let Ok(path) = fs::canonicalize(&path) {
+        return path;
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    match (fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path,
+    }
+}
+
+/// Whether two paths lead to one file: by their names, or as two names of its content.
+pub fn is_same_place(one: &Path, other: &Path) -> bool {
+    resolved(one) == resolved(other) || is_same_content(one, other)
+}
+
+#[cfg(unix)]
+fn is_same_content(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let identity = |path| {
+        let metadata = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    identity(one).is_some_and(|it| Some(it) == identity(other))
+}
+
+#[cfg(not(unix))]
+fn is_same_content(_: &Path, _: &Path) -> bool {
+    false
+}
+
 /// Opens a place that is written to bit by bit: stdout (`-`), a pipe, a device, or a file,
 /// which is emptied.
 ///

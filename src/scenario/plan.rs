@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -141,6 +141,9 @@ pub struct Plan {
     /// Values from the environment, and credentials in the address and in arguments.
     #[serde(skip)]
     pub(crate) secrets: Vec<String>,
+    /// The files that the rows of data sets are from.
+    #[serde(skip)]
+    pub(crate) data_files: Vec<PathBuf>,
     /// Neither config nor flag names the seed: each run draws another.
     #[serde(skip)]
     pub(crate) is_seed_drawn: bool,
@@ -818,6 +821,7 @@ impl Plan {
             reference: None,
             notices: Vec::new(),
             secrets: address::secrets(&target.url.value),
+            data_files: Vec::new(),
             is_seed_drawn: false,
             target,
         }
@@ -958,6 +962,22 @@ impl Plan {
     /// time and service time differ.
     pub fn has_intended_starts(&self) -> bool {
         self.load.unit() == LoadUnit::Rate || self.load.pacing().is_some()
+    }
+
+    /// The files that the run reads beside its config: rows, certificates and keys, tokens,
+    /// logins. A path that is another one for each user is left out.
+    pub fn files_read(&self) -> Vec<PathBuf> {
+        let tls = &self.network.tls;
+        let of_client = tls.client.iter().flat_map(|(cert, key)| [cert, key]);
+        let of_tokens = match self.token.as_ref().map(|token| &token.origin) {
+            Some(TokenOrigin::File(path)) if !path.value.contains("{{") => {
+                Some(PathBuf::from(&path.value))
+            }
+            Some(TokenOrigin::OAuth(wish)) => wish.store.clone(),
+            _ => None,
+        };
+        let named = self.data_files.iter().chain(&tls.ca).chain(of_client);
+        named.cloned().chain(of_tokens).collect()
     }
 
     /// The proxy that is named for the server, and whether requests go through it.

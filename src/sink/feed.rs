@@ -1,16 +1,20 @@
 //! The observer that hands the seconds of a run on to sinks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use parking_lot::Mutex;
 
 use super::point::SinkPoint;
-use super::pump::{self, OpenSink, SinkTally};
+use super::pump::{self, OpenSink, SinkEnd, SinkTally};
 use super::run::SinkRun;
 use crate::clock;
 use crate::files::reason;
-use crate::outcome::{ExportFigures, Observer, Progress, RunStart, SecondRows};
+use crate::outcome::{
+    ExportFigures, FindEstimate, FindObserver, FindOptions, FindProgress, FindTrial, LoadUnit,
+    Observer, Progress, RunStart, SecondRows,
+};
 use crate::redact::Redactor;
 use crate::report::exposition::about;
 use crate::report::model::LatencyFrom;
@@ -36,19 +40,28 @@ pub struct SinkContext {
 }
 
 impl SinkContext {
-    /// Of a plan.
-    pub fn of(plan: &Plan, load: String, redactor: Redactor) -> Self {
+    /// Of a run.
+    pub fn of_run(plan: &Plan, load: String, redactor: Redactor) -> Self {
         Self {
             load,
             has_intended_starts: plan.has_intended_starts(),
             redactor,
         }
     }
+
+    /// Of a search, which sets the load.
+    pub fn of_search(plan: &Plan, by: LoadUnit, load: String, redactor: Redactor) -> Self {
+        Self {
+            load,
+            has_intended_starts: by == LoadUnit::Rate || plan.load.pacing().is_some(),
+            redactor,
+        }
+    }
 }
 
-/// Hands a run on to another observer and to sinks.
-pub struct Feed<'a> {
-    observer: &'a mut dyn Observer,
+/// Hands a run or a search on to another observer and to sinks.
+pub struct Feed<'a, O: Observer + ?Sized> {
+    observer: &'a mut O,
     context: SinkContext,
     /// Opened and not started: the load has not begun.
     open: Vec<OpenSink>,
@@ -64,14 +77,18 @@ struct Outlet {
     queue: Sender<Arc<SinkPoint>>,
     /// What it had no room for.
     held: Option<SinkPoint>,
-    /// Told when its thread has ended.
-    ended: Receiver<SinkTally>,
+    /// Points that were handed over.
+    n_offered: u64,
     n_merged: u64,
+    tells_sums: bool,
+    tally: Arc<Mutex<SinkTally>>,
+    /// Told when its thread has done all.
+    ended: Receiver<SinkEnd>,
 }
 
-impl<'a> Feed<'a> {
+impl<'a, O: Observer + ?Sized> Feed<'a, O> {
     /// Hands on to `observer`, and, once the load begins, to these sinks.
-    pub fn new(observer: &'a mut dyn Observer, sinks: Vec<OpenSink>, context: SinkContext) -> Self {
+    pub fn new(observer: &'a mut O, sinks: Vec<OpenSink>, context: SinkContext) -> Self {
         Self {
             observer,
             context,
@@ -87,34 +104,12 @@ impl<'a> Feed<'a> {
     pub fn finish(mut self) -> Vec<ExportFigures> {
         let until = clock::now() + self.end_max;
         let mut fates = std::mem::take(&mut self.fates);
-        let mut ending = Vec::new();
-        for mut outlet in self.outlets {
-            let held = outlet.held.take().map(Arc::new);
-            let n_held = held.as_ref().map_or(0, |point| point.n_seconds);
-            let is_sent = held.is_none_or(|point| outlet.queue.send_deadline(point, until).is_ok());
-            let n_kept = if is_sent { 0 } else { n_held };
-            outlet.n_merged += if is_sent { n_held.saturating_sub(1) } else { 0 };
-            // Its thread ends with the queue.
-            drop(outlet.queue);
-            ending.push((outlet.about, outlet.ended, outlet.n_merged, n_kept));
-        }
-        for (about, ended, n_merged, n_kept) in ending {
-            let tally = ended.recv_deadline(until).unwrap_or_else(|_| SinkTally {
-                last_error: Some(format!(
-                    "it had not taken everything {} after the end of the run",
-                    format_duration(self.end_max)
-                )),
-                is_abandoned: true,
-                ..SinkTally::default()
-            });
-            fates.push(ExportFigures {
-                to: about,
-                written: tally.n_written,
-                merged: n_merged,
-                lost: tally.n_failed + n_kept + u64::from(tally.is_abandoned),
-                last_error: tally.last_error,
-            });
-        }
+        let ending: Vec<Ending> = self
+            .outlets
+            .into_iter()
+            .map(|outlet| outlet.end(until))
+            .collect();
+        fates.extend(ending.into_iter().map(|it| it.fate(until, self.end_max)));
         fates
     }
 }
@@ -130,15 +125,89 @@ impl Outlet {
         };
         let n_seconds = point.n_seconds;
         match self.queue.try_send(Arc::new(point)) {
-            Ok(()) => self.n_merged += n_seconds - 1,
+            Ok(()) => self.note_offered(n_seconds),
             Err(TrySendError::Full(point) | TrySendError::Disconnected(point)) => {
                 self.held = Arc::into_inner(point);
             }
         }
     }
+
+    fn note_offered(&mut self, n_seconds: u64) {
+        self.n_offered += 1;
+        self.n_merged += n_seconds.saturating_sub(1);
+    }
+
+    /// Hands over what is held, and lets its thread end with the queue.
+    fn end(mut self, until: Instant) -> Ending {
+        let mut is_held = false;
+        if let Some(point) = self.held.take().map(Arc::new) {
+            let n_seconds = point.n_seconds;
+            match self.queue.send_deadline(point, until) {
+                Ok(()) => self.note_offered(n_seconds),
+                Err(_) => is_held = true,
+            }
+        }
+        Ending {
+            about: self.about,
+            n_offered: self.n_offered,
+            n_merged: self.n_merged,
+            is_held,
+            tells_sums: self.tells_sums,
+            tally: self.tally,
+            ended: self.ended,
+        }
+    }
 }
 
-impl Observer for Feed<'_> {
+/// A sink that is given nothing more.
+struct Ending {
+    about: String,
+    n_offered: u64,
+    n_merged: u64,
+    /// A point never came to its queue.
+    is_held: bool,
+    tells_sums: bool,
+    tally: Arc<Mutex<SinkTally>>,
+    ended: Receiver<SinkEnd>,
+}
+
+impl Ending {
+    /// Waits for its end, and says what became of it.
+    fn fate(self, until: Instant, end_max: Duration) -> ExportFigures {
+        let why = match self.ended.recv_deadline(until) {
+            Ok(SinkEnd) => None,
+            Err(RecvTimeoutError::Timeout) => Some(format!(
+                "it had not taken everything {} after the end of the run",
+                format_duration(end_max)
+            )),
+            // It panicked, which its thread has told.
+            Err(RecvTimeoutError::Disconnected) => Some(
+                "the thread that writes it failed: a fault of this program, please report it"
+                    .to_string(),
+            ),
+        };
+        let tally = self.tally.lock().clone();
+        let n_held = u64::from(self.is_held);
+        let n_left = match (&why, self.tells_sums) {
+            (None, _) => n_held,
+            // One write would have told it all.
+            (Some(_), true) => 1,
+            (Some(_), false) => {
+                let n_tried = tally.n_written + tally.n_failed;
+                (self.n_offered + n_held).saturating_sub(n_tried).max(1)
+            }
+        };
+        ExportFigures {
+            to: self.about,
+            written: tally.n_written,
+            merged: self.n_merged,
+            lost: tally.n_failed + n_left,
+            last_error: why.or(tally.last_error),
+        }
+    }
+}
+
+impl<O: Observer + ?Sized> Observer for Feed<'_, O> {
     fn notice(&mut self, text: &str) {
         self.observer.notice(text);
     }
@@ -174,13 +243,18 @@ impl Observer for Feed<'_> {
             let (queue, points) = bounded(QUEUE_LEN);
             let (done, ended) = bounded(1);
             let about = sink.about().to_string();
-            match pump::start(sink, &run, points, done) {
+            let tells_sums = sink.tells_sums();
+            let tally = Arc::default();
+            match pump::start(sink, &run, points, &tally, done) {
                 Ok(()) => self.outlets.push(Outlet {
                     about,
                     queue,
                     held: None,
-                    ended,
+                    n_offered: 0,
                     n_merged: 0,
+                    tells_sums,
+                    tally,
+                    ended,
                 }),
                 Err(error) => self.fates.push(ExportFigures {
                     to: about,
@@ -197,7 +271,8 @@ impl Observer for Feed<'_> {
     }
 
     fn wants_seconds(&self) -> bool {
-        true
+        let has_sinks = !self.open.is_empty() || !self.outlets.is_empty();
+        has_sinks || self.observer.wants_seconds()
     }
 
     fn second(&mut self, second: &SecondRows<'_>) {
@@ -213,6 +288,20 @@ impl Observer for Feed<'_> {
 
     fn ended(&mut self) {
         self.observer.ended();
+    }
+}
+
+impl<O: FindObserver + ?Sized> FindObserver for Feed<'_, O> {
+    fn estimated(&mut self, options: &FindOptions, estimate: &FindEstimate) {
+        self.observer.estimated(options, estimate);
+    }
+
+    fn searching(&mut self, progress: &FindProgress) {
+        self.observer.searching(progress);
+    }
+
+    fn trial(&mut self, options: &FindOptions, trial: &FindTrial) {
+        self.observer.trial(options, trial);
     }
 }
 
@@ -268,7 +357,7 @@ mod tests {
     }
 
     /// So many seconds with a call each, told at once.
-    fn tell(feed: &mut Feed<'_>, n_seconds: u64) {
+    fn tell(feed: &mut Feed<'_, Unobserved>, n_seconds: u64) {
         let rows = vec![Row::new(RowKind::Call, "ping")];
         feed.started(&crate::report::sample_start(rows));
         let nothing = RowsRecorded::new(1);
@@ -291,6 +380,7 @@ mod tests {
                 vus: 1,
                 in_flight: 0,
                 is_limited: false,
+                level: None,
                 load: &load,
                 warm_up: &nothing,
             });
@@ -334,8 +424,54 @@ mod tests {
         assert!(clock::since(begun) < Duration::from_secs(5));
         assert_eq!((fates[0].written, fates[0].lost), (0, 3));
         assert_eq!(fates[0].last_error.as_deref(), Some("the disk is full"));
-        assert_eq!(fates[1].lost, 1);
+        // The one that it hangs in, and the two behind it.
+        assert_eq!((fates[1].written, fates[1].lost), (0, 3));
         let why = fates[1].last_error.as_deref().unwrap_or_default();
         assert!(why.contains("300ms after the end"), "{why}");
+    }
+
+    /// Writes a point, and then fails in a way that no writer should.
+    struct Broken {
+        has_written: bool,
+    }
+
+    impl SinkWriter for Broken {
+        fn write(&mut self, _: &SinkRun, _: &SinkPoint, _: &SinkSum) -> Result<(), String> {
+            assert!(!self.has_written, "this sink is broken");
+            self.has_written = true;
+            Ok(())
+        }
+
+        fn sums_every(&self) -> Option<Duration> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_sink_whose_thread_fails_is_not_called_slow() {
+        let broken = Box::new(Broken { has_written: false });
+        let sink = OpenSink::new("broken=x".to_string(), broken);
+        let mut observer = Unobserved;
+        let mut feed = Feed::new(&mut observer, vec![sink], context());
+        tell(&mut feed, 3);
+        let fates = feed.finish();
+        assert_eq!(fates[0].written, 1);
+        assert!(fates[0].lost > 0, "{fates:?}");
+        let why = fates[0].last_error.as_deref().unwrap_or_default();
+        assert!(why.contains("a fault of this program"), "{why}");
+    }
+
+    #[test]
+    fn what_a_sink_wrote_before_it_hung_is_told() {
+        let (sink, leave, heard) = slow(false);
+        let mut observer = Unobserved;
+        let mut feed = Feed::new(&mut observer, vec![sink], context());
+        feed.end_max = Duration::from_millis(300);
+        tell(&mut feed, 3);
+        leave.send(()).expect("a writer");
+        heard.recv().expect("a point");
+        let fates = feed.finish();
+        // It hangs in the second, and the third waits.
+        assert_eq!((fates[0].written, fates[0].lost), (1, 2), "{fates:?}");
     }
 }

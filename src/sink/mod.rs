@@ -4,7 +4,7 @@
 //! coordinator ─ second() ─▶ Feed ─▶ queue (4) ─▶ thread of one sink ─▶ file, collector
 //! ```
 //!
-//! [`Feed`] is an observer before another. It hands each second on to a thread of each
+//! [`Feed`] is an observer before another, of a run or of a search. It hands each second on to a thread of each
 //! sink and waits for none of them: where a queue is full, the second is added to the
 //! next one, so a slow sink has fewer points, and no count is lost. What a sink did not
 //! take is counted, and told in the report and in a notice. After a run the sinks have
@@ -25,4 +25,5 @@ mod textfile;
 mod wish;
 
 pub use feed::{Feed, SinkContext};
+pub use pump::OpenSink;
 pub use wish::{SinkWish, open_all};

@@ -20,6 +20,8 @@ pub(super) struct SinkPoint {
     pub(super) in_flight: u64,
     /// The generator was the limit in one of them.
     pub(super) is_limited: bool,
+    /// Of a search: the level at the end.
+    pub(super) level: Option<f64>,
     /// What counts.
     pub(super) load: RowsTold,
     /// What is the warm-up's.
@@ -42,6 +44,7 @@ impl SinkPoint {
             vus: second.vus,
             in_flight: second.in_flight,
             is_limited: second.is_limited,
+            level: second.level,
             load: RowsTold::of(second.load),
             warm_up: RowsTold::of(second.warm_up),
         }
@@ -54,6 +57,7 @@ impl SinkPoint {
         self.vus = later.vus;
         self.in_flight = later.in_flight;
         self.is_limited |= later.is_limited;
+        self.level = later.level;
         self.load.add(&later.load);
         self.warm_up.add(&later.warm_up);
     }

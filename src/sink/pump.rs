@@ -5,6 +5,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use crossbeam_channel::{Receiver, Sender};
+use parking_lot::Mutex;
 
 use super::point::SinkPoint;
 use super::run::SinkRun;
@@ -42,20 +43,28 @@ impl OpenSink {
     pub(super) fn about(&self) -> &str {
         &self.about
     }
+
+    /// One write tells all that came before it.
+    pub(super) fn tells_sums(&self) -> bool {
+        self.writer.sums_every().is_some()
+    }
 }
 
-/// What became of a sink.
-#[derive(Debug, Default)]
+/// How a sink has fared so far.
+#[derive(Debug, Clone, Default)]
 pub(super) struct SinkTally {
     pub(super) n_written: u64,
     pub(super) n_failed: u64,
     pub(super) last_error: Option<String>,
-    /// It has not ended.
-    pub(super) is_abandoned: bool,
 }
 
-/// Starts the thread of a sink. It ends when the queue does, and tells how it went. Nobody
-/// joins it: one that hangs in a write must not hold up the end of a run.
+/// Its thread has written or tried everything.
+#[derive(Debug)]
+pub(super) struct SinkEnd;
+
+/// Starts the thread of a sink. It ends when the queue does, and says so; how it fares is in
+/// the tally at any time. Nobody joins it: one that hangs in a write must not hold up the end
+/// of a run.
 ///
 /// # Errors
 /// Where the system gives no thread.
@@ -63,29 +72,32 @@ pub(super) fn start(
     sink: OpenSink,
     run: &Arc<SinkRun>,
     points: Receiver<Arc<SinkPoint>>,
-    done: Sender<SinkTally>,
+    tally: &Arc<Mutex<SinkTally>>,
+    done: Sender<SinkEnd>,
 ) -> io::Result<()> {
-    let run = Arc::clone(run);
+    let (run, tally) = (Arc::clone(run), Arc::clone(tally));
     let pump = move || {
+        drain(sink.writer, &run, &points, &tally);
         // Nobody may listen any more.
-        let _ = done.send(drained(sink.writer, &run, &points));
+        let _ = done.send(SinkEnd);
     };
     let thread = thread::Builder::new().name("sink".to_string());
     thread.spawn(pump).map(|_| ())
 }
 
-fn drained(
+fn drain(
     mut writer: Box<dyn SinkWriter>,
     run: &Arc<SinkRun>,
     points: &Receiver<Arc<SinkPoint>>,
-) -> SinkTally {
-    let mut tally = SinkTally::default();
+    tally: &Mutex<SinkTally>,
+) {
     let mut sum = SinkSum::new(Arc::clone(run));
     let Some(every) = writer.sums_every() else {
         for point in points {
-            tally.note(writer.write(run, &point, &sum));
+            let written = writer.write(run, &point, &sum);
+            tally.lock().note(written);
         }
-        return tally;
+        return;
     };
     let mut next = clock::now();
     let mut unwritten = None;
@@ -101,7 +113,7 @@ fn drained(
                 },
                 false => match points.recv() {
                     Ok(point) => (Some(point), false),
-                    Err(_) => return tally,
+                    Err(_) => return,
                 },
             },
         };
@@ -112,12 +124,13 @@ fn drained(
         let is_due = is_last || clock::now() >= next;
         if let Some(point) = unwritten.take_if(|_| is_due) {
             let begun = clock::now();
-            tally.note(writer.write(run, &point, &sum));
+            let written = writer.write(run, &point, &sum);
+            tally.lock().note(written);
             let took = clock::since(begun);
             next = begun + every.max(took.saturating_mul(PAUSE_FACTOR));
         }
         if is_last {
-            return tally;
+            return;
         }
     }
 }

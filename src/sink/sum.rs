@@ -78,6 +78,7 @@ impl SinkSum {
             vus: last.map(|it| it.vus),
             in_flight: last.map(|it| it.in_flight),
             is_limited: last.map(|it| it.is_limited),
+            level: last.and_then(|it| it.level),
             counters: self.counters(),
             rows: rows
                 .filter_map(|(row, sum)| self.run.reading(row, sum))

@@ -9,10 +9,12 @@ use serde_json::Value;
 use pmcp_loadtest::demo::DemoOptions;
 
 use crate::demo::{ECHO, MS, demo, demo_with_latency};
-use crate::fake_server::{Connection, FakeServer, Request};
+use crate::fake_server::{Connection, FakeServer, Next, Request};
 use crate::load_run::{LoadRun, count, list, load_run, number};
 use crate::program::{Program, loadtest};
 use crate::share;
+use crate::tls_server::{Party, Speaks, TlsFront};
+use crate::tunnel::Tunnel;
 
 /// The figures of a file of metrics, by all that stands before them.
 fn samples(text: &str) -> BTreeMap<String, f64> {
@@ -170,26 +172,78 @@ fn a_collector_gets_all_and_no_secret_is_shown() {
     assert!(!shown.contains("geheim"), "{shown}");
 }
 
+/// By the run's rules for trust, proxies and the environment.
+#[test]
+fn a_collector_of_an_own_authority_is_reached_through_a_proxy() {
+    const NAME: &str = "collector.example.test";
+    let collector = FakeServer::start(|_: &Request, connection: &mut Connection| {
+        connection.answer(200, &[("Content-Type", "application/json")], "{}")
+    });
+    let root = Party::root("House Root");
+    let party = root.server(&[NAME]);
+    let front = TlsFront::start(&collector.url(), &party, Vec::new(), Speaks::usual());
+    let tunnel = Tunnel::to(front.address());
+    let server = demo(DemoOptions::default());
+    let out = format!("--out=otlp=https://{NAME}:4318");
+    let run = |more: &[&str]| {
+        let arguments = [&ECHO[..], &["--iterations=10", "--vus=1", &out], more].concat();
+        let run = load_run(&server.url(), &arguments).file("ca.pem", &root.pem());
+        let finished = run.env("HTTPS_PROXY", &tunnel.address()).run();
+        list(&finished.expect_code(0).checked_report()["exports"])[0].clone()
+    };
+    // Without its authority it is told nothing.
+    let export = run(&[]);
+    assert_eq!(count(&export["written"]), 0, "{export}");
+    assert!(count(&export["lost"]) > 0, "{export}");
+    assert!(collector.log().is_empty());
+    let export = run(&["--ca=ca.pem"]);
+    assert_eq!(count(&export["lost"]), 0, "{export}");
+    let sent = collector.log();
+    assert_eq!(sent.len() as u64, count(&export["written"]), "{export}");
+    assert!(sent.iter().all(|it| it.path == "/v1/metrics"));
+    let asked = tunnel.asked();
+    assert!(
+        asked.iter().all(|it| it == "collector.example.test:4318"),
+        "{asked:?}"
+    );
+    assert!(front.seen().names.iter().all(|it| it == NAME));
+}
+
 /// The run passes, and says what was not told and why.
 #[test]
 fn a_collector_that_is_gone_or_refuses_costs_points_alone() {
     let refusing = FakeServer::start(|_: &Request, connection: &mut Connection| {
         connection.answer(503, &[], "too\u{1b}[1m busy")
     });
+    // Not UTF-8, and of another encoding than it says.
+    let garbled = FakeServer::start(|_: &Request, connection: &mut Connection| {
+        connection.write("HTTP/1.1 400 No\r\nContent-Type: text/plain; charset=utf-8\r\n");
+        connection.write(b"Content-Length: 10\r\n\r\nd\xe9j\xe0 plein");
+        Next::Close
+    });
+    let flooding = FakeServer::start(|_: &Request, connection: &mut Connection| {
+        connection.write("HTTP/1.1 507 Full\r\n\r\n");
+        connection.flood_raw("no room ")
+    });
     let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = gone.local_addr().expect("an address");
     drop(gone);
     let server = demo(DemoOptions::default());
-    let outs = [refusing.address().to_string(), address.to_string()];
-    let outs = outs.map(|address| format!("--out=otlp=http://{address}"));
-    let arguments = [&ECHO[..], &["--iterations=20", &outs[0], &outs[1]]].concat();
+    let servers = [&refusing, &garbled, &flooding].map(FakeServer::address);
+    let outs = servers.into_iter().chain([address]);
+    let outs: Vec<String> = outs.map(|it| format!("--out=otlp=http://{it}")).collect();
+    let outs: Vec<&str> = outs.iter().map(String::as_str).collect();
+    let arguments = [&ECHO[..], &["--iterations=20"], &outs].concat();
     let finished = load_run(&server.url(), &arguments).run().expect_code(0);
     let report = finished.checked_report();
     let exports = list(&report["exports"]);
-    for (export, why) in exports
-        .iter()
-        .zip(["answered 503: too\\u{1b}[1m busy", "refused"])
-    {
+    let expected = [
+        "answered 503: too\\u{1b}[1m busy",
+        "answered 400: d\u{fffd}j\u{fffd} plein",
+        "answered 507: no room no room",
+        "refused",
+    ];
+    for (export, why) in exports.iter().zip(expected) {
         assert!(count(&export["lost"]) > 0, "{export}");
         let said = export["last_error"].as_str().expect("a reason");
         assert!(said.contains(why), "{said}");
@@ -197,7 +251,36 @@ fn a_collector_that_is_gone_or_refuses_costs_points_alone() {
         let is_told = |it: &&Value| it.as_str().is_some_and(|it| it.contains(said));
         assert!(notices.filter(is_told).count() == 1, "{report:#}");
     }
-    assert_eq!(exports.len(), 2);
+    assert_eq!(exports.len(), expected.len());
+}
+
+#[test]
+fn a_line_shows_no_character_that_a_terminal_would_act_on() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let tool = "a\u{202e}b\u{9b}1m\u{7f}";
+    let config = format!("[[scenario]]\ntype = \"tools/call\"\ntool = {tool:?}\n")
+        .replace("\\u{202e}", "\\u202e")
+        .replace("\\u{9b}", "\\u009b")
+        .replace("\\u{7f}", "\\u007f");
+    let arguments = [
+        "--config=it.toml",
+        "--no-preflight",
+        "--iterations=5",
+        "--out=ndjson=-",
+    ];
+    let finished = load_run(&server.url(), &arguments)
+        .file("it.toml", &config)
+        .run()
+        .expect_code(0);
+    let lines = &finished.stdout;
+    assert!(
+        !lines.contains(['\u{202e}', '\u{9b}', '\u{7f}']),
+        "{lines:?}"
+    );
+    let mut lines = lines
+        .lines()
+        .map(|line| -> Value { serde_json::from_str(line).expect("JSON") });
+    assert!(lines.any(|line| line["subject"] == tool));
 }
 
 #[test]
@@ -205,7 +288,7 @@ fn places_that_are_none_are_refused_before_any_load() {
     let server = FakeServer::start(|_: &Request, connection: &mut Connection| {
         connection.answer(500, &[], "")
     });
-    let cases: [(&[&str], i32, &str); 11] = [
+    let cases: [(&[&str], i32, &str); 16] = [
         (&["--out=promtheus=x"], 2, "did you mean `prometheus`?"),
         (&["--out=ndjson"], 2, "needs a place"),
         (&["--out=prometheus=-"], 2, "written anew each second"),
@@ -235,14 +318,49 @@ fn places_that_are_none_are_refused_before_any_load() {
             2,
             "loadtest.toml`, which is read",
         ),
+        (
+            &["--config=data.toml", "--out=ndjson=rows.csv"],
+            2,
+            "would replace `rows.csv`",
+        ),
+        (
+            &["--config=data.toml", "--markdown=./ca.pem"],
+            2,
+            "would replace `ca.pem`",
+        ),
+        (
+            &["--args=@args.json", "--out=prometheus=args.json"],
+            2,
+            "would replace `args.json`",
+        ),
+        // A link is the place that it leads to, whether anything is there or not.
+        (
+            &["--report=real.json", "--out=prometheus=link.json"],
+            2,
+            "both write to `link.json`",
+        ),
+        (
+            &["--config=it.toml", "--out=ndjson=twin.toml"],
+            2,
+            "would replace `it.toml`",
+        ),
     ];
     let config = "[[scenario]]\ntype = \"tools/list\"\n";
+    let with_data = "[settings]\nca = \"ca.pem\"\n[data.few]\nfile = \"rows.csv\"\n\
+                     [[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\n\
+                     arguments = { row = \"{{data.few.x}}\" }\n";
     for (flags, code, part) in cases {
-        let finished = load_run(&server.url(), &[&["--tool=work"], flags].concat())
+        let program = load_run(&server.url(), &[&["--tool=work"], flags].concat())
             .file("it.toml", config)
-            .file(".pmcp/loadtest.toml", config)
-            .run();
-        let finished = finished.expect_code(code);
+            .file("data.toml", with_data)
+            .file("rows.csv", "x\n1\n")
+            .file("ca.pem", "")
+            .file("args.json", "{}")
+            .file(".pmcp/loadtest.toml", config);
+        let in_dir = |name: &str| program.dir().join(name);
+        std::os::unix::fs::symlink("real.json", in_dir("link.json")).expect("a link");
+        std::fs::hard_link(in_dir("it.toml"), in_dir("twin.toml")).expect("a second name");
+        let finished = program.run().expect_code(code);
         assert!(finished.stderr.contains(part), "{flags:?}: {finished}");
         assert!(!finished.stderr.contains("geheim"), "{finished}");
         for file in ["it.toml", ".pmcp/loadtest.toml"] {
@@ -250,14 +368,25 @@ fn places_that_are_none_are_refused_before_any_load() {
             assert_eq!(std::fs::read_to_string(path).expect("a config"), config);
         }
     }
-    let bare = load_run(
-        &server.url(),
-        &["--tool=work", "--out=otlp=http://127.0.0.1:1"],
-    );
-    let bare = bare.env("OTEL_EXPORTER_OTLP_HEADERS", "geheim").run();
-    let bare = bare.expect_code(2);
-    assert!(bare.stderr.contains("entry 1 of"), "{bare}");
-    assert!(!bare.stderr.contains("geheim"), "{bare}");
+    let headers = [
+        ("geheim", "entry 1 of"),
+        ("a=1,Host=geheim", "entry 2 of"),
+        ("Content-Length=geheim", "frames the request"),
+        ("transfer-encoding=geheim", "frames the request"),
+        ("a=b%0d%0ageheim", "a line break"),
+    ];
+    for (written, part) in headers {
+        let arguments = ["--tool=work", "--out=otlp=http://127.0.0.1:1"];
+        let bare = load_run(&server.url(), &arguments);
+        let bare = bare.env("OTEL_EXPORTER_OTLP_HEADERS", written).run();
+        let bare = bare.expect_code(2);
+        assert!(bare.stderr.contains(part), "{bare}");
+        assert!(
+            bare.stderr.contains("`OTEL_EXPORTER_OTLP_HEADERS`"),
+            "{bare}"
+        );
+        assert!(!bare.stderr.contains("geheim"), "{bare}");
+    }
     assert!(server.log().is_empty());
 }
 

@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::demo::{ECHO, demo_with_capacity};
 use crate::fake_server::{FakeServer, legacy};
-use crate::load_run::{list, number};
-use crate::program::Program;
+use crate::load_run::{count, list, number};
+use crate::program::{Finished, Program};
 use crate::share;
 
 fn find(url: &str, arguments: &[&str]) -> Program {
@@ -31,7 +31,7 @@ fn level(trial: &Value) -> f64 {
 /// What every report of a search has to keep.
 #[track_caller]
 fn check_report(report: &Value) {
-    assert_eq!(report["schema_version"], "1.0");
+    assert_eq!(report["schema_version"], "1.1");
     assert_eq!(report["kind"], "find");
     let grades = ["valid", "suspect", "invalid"].map(Value::from);
     assert!(grades.contains(&report["verdict"]["grade"]), "{report:#}");
@@ -47,6 +47,47 @@ fn check_report(report: &Value) {
     if !passed.is_null() && !fails_at.is_null() {
         assert!(level(passed) < level(&fails_at["trial"]), "{report:#}");
     }
+}
+
+/// What was told to other programs of a search up to four users has every call of every
+/// level, to the last that ended while a level was left.
+fn check_outs(finished: &Finished, report: &Value, n_called: u64) {
+    let read = |name| std::fs::read_to_string(finished.dir.path().join(name)).expect(name);
+    let lines = read("s.ndjson");
+    let lines: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let calls = || lines.iter().filter(|line| line["kind"] == "call");
+    let sum = |key: &str| calls().map(|line| count(&line[key])).sum::<u64>();
+    assert_eq!(sum("started"), n_called, "{finished}");
+    assert_eq!(sum("ok") + sum("failed") + sum("cancelled"), n_called);
+    let held = |at: f64| {
+        let own = calls().filter(|line| line["level"] == at && line["warm_up"] == false);
+        own.map(|line| count(&line["ok"])).sum::<u64>()
+    };
+    assert!(held(1.0) > 0 && held(4.0) > 0, "{finished}");
+    let times: Vec<f64> = calls().map(|line| number(&line["at_secs"])).collect();
+    assert!(times.is_sorted(), "{times:?}");
+    // Sums leave out what a level does before it is judged, as they do a warm-up.
+    let judged = calls().filter(|line| line["warm_up"] == false);
+    let judged = judged.map(|line| count(&line["ok"])).sum::<u64>();
+    let metrics = read("s.prom");
+    let value = |start: &str| -> f64 {
+        let line = metrics.lines().find(|line| line.starts_with(start));
+        let (_, value) = line.expect(start).rsplit_once(' ').expect("a value");
+        value.parse().expect("a number")
+    };
+    let name = "pmcp_loadtest_requests_total{kind=\"call\",operation=\"tools/call echo\",\
+                method=\"tools/call\",outcome=\"ok\"}";
+    assert_eq!(value(name), judged as f64);
+    assert!([1.0, 4.0].contains(&value("pmcp_loadtest_search_level ")));
+    assert!(metrics.contains("load=\"a search of 4 to 4 virtual users; p50 at most 150 ms"));
+    for export in list(&report["exports"]) {
+        assert!(count(&export["written"]) > 0, "{export}");
+        assert_eq!(count(&export["lost"]), 0, "{export}");
+    }
+    assert_eq!(list(&report["exports"]).len(), 2);
 }
 
 #[test]
@@ -152,12 +193,14 @@ fn a_quick_search_verifies_nothing_and_says_so() {
     let limits = ["--quick", "--max-p50", "150ms", "--from", "4", "--to", "4"];
     let arguments = ["loadtest", "find", &server.url(), "--no-pin"];
     let tool = ["--tool", "echo", "--args", r#"{"text":"hi"}"#];
-    let finished = Program::new(&[&arguments[..], &tool, &limits].concat())
+    let outs = ["--out=ndjson=s.ndjson", "--out=prometheus=s.prom"];
+    let finished = Program::new(&[&arguments[..], &tool, &limits, &outs].concat())
         .time_limit(Duration::from_secs(40))
         .run()
         .expect_code(0);
     let report = finished.report();
     check_report(&report);
+    check_outs(&finished, &report, server.stats().tool_calls);
     assert_eq!(report["ended"], "reached_to", "{finished}");
     assert_eq!(report["verified"], false, "{finished}");
     assert_eq!(report["search"]["quick"], true);

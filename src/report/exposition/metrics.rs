@@ -87,6 +87,7 @@ metrics! {
     VirtualUsers Gauge None "Virtual users that are active",
     RequestsInFlight Gauge None "Calls in flight",
     GeneratorLimited Gauge None "1 where the generator was the limit in the last second, else 0",
+    SearchLevel Gauge None "The level that a search holds: virtual users, or arrivals a second",
     RequestsStarted Counter None "Requests begun",
     Requests Counter None "Requests that ended, by outcome: ok, failed, or cancelled by the end",
     Failures Counter None "Failed requests by cause",

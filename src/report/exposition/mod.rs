@@ -54,6 +54,8 @@ pub struct MetricsReading<'a> {
     pub in_flight: Option<u64>,
     /// Whether the generator was the limit in the last second.
     pub is_limited: Option<bool>,
+    /// Of a search: the level that is held.
+    pub level: Option<f64>,
     /// What is counted beside requests.
     pub counters: Counters,
     /// By operation and flow.
@@ -137,6 +139,7 @@ pub fn families<'a>(reading: &'a MetricsReading<'a>) -> Vec<Family<'a>> {
             ExportMetric::GeneratorLimited => {
                 level(reading.is_limited.map(|it| f64::from(u8::from(it))))
             }
+            ExportMetric::SearchLevel => level(reading.level),
             ExportMetric::RequestsStarted => of_requests(rows(), |row, labels| {
                 vec![MetricPoint::new(labels, PointValue::Count(row.started))]
             }),

@@ -82,6 +82,7 @@ pub(in crate::report) fn reading(report: &Report) -> MetricsReading<'_> {
         vus: last.map(|second| second.vus),
         in_flight: None,
         is_limited: None,
+        level: None,
         counters: report.counters,
         rows,
     }

@@ -14,6 +14,7 @@ use serde_json::Value;
 pub use model::{FindEnd, FindReport, NotPassed, TrialFigures, TrialVerdict};
 pub(super) use plot::by_level;
 pub(super) use summary::find_summary;
+pub use words::search_in_words;
 
 use super::envelope::{BuildInfo, ReportKind};
 use super::make::{server, verdict_of_all};
@@ -65,6 +66,7 @@ pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> 
         host: outcome.start.generator.clone(),
         server: server(outcome.start.server()),
         plan: plan_json,
+        exports: Vec::new(),
         notices: outcome.notices.clone(),
     };
     report.answer = words::answer(&report);

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::outcome::{FindEstimate, FindOptions, FindPhase, GeneratorFacts, serial};
+use crate::outcome::{ExportFigures, FindEstimate, FindOptions, FindPhase, GeneratorFacts, serial};
 use crate::report::model::{ServerNames, VerdictNotes};
 use crate::validity::Grade;
 
@@ -69,6 +69,10 @@ pub struct FindReport {
     pub server: ServerNames,
     /// The resolved plan, without secrets; its load was the search's to set.
     pub plan: Value,
+    /// What was told to other programs while the search went on (`--out`); empty without
+    /// any, and in reports before schema 1.1.
+    #[serde(default)]
+    pub exports: Vec<ExportFigures>,
     /// What the user should know of how it went.
     pub notices: Vec<String>,
 }

@@ -3,7 +3,7 @@
 use super::model::{FindEnd, FindReport, TrialFigures, TrialVerdict};
 use super::plot::plot;
 use super::words;
-use crate::outcome::{LoadUnit, StreamOffer};
+use crate::outcome::StreamOffer;
 use crate::report::page::{P99_NEEDS, Page, ns_text};
 use crate::report::summary::notes::left_out;
 use crate::report::summary::verdict::{reasons, verdict};
@@ -51,17 +51,7 @@ fn head(page: &mut Page, report: &FindReport) {
         stream.unwrap_or_default()
     );
     page.labelled("server", Line::of(Role::Plain, server));
-    let search = &report.search;
-    let what = match search.by {
-        LoadUnit::Vus => "virtual users",
-        LoadUnit::Rate => "arrivals a second",
-    };
-    let words = format!(
-        "{} to {} {what}; {}",
-        number(search.from),
-        number(search.to),
-        words::limits(search)
-    );
+    let words = words::search_in_words(&report.search);
     page.labelled_text("search", Role::Plain, &words);
     page.labelled("duration", duration(report));
     verdict(page, &report.verdict);
@@ -201,14 +191,5 @@ fn notices(page: &mut Page, report: &FindReport) {
     }
     for notice in &report.notices {
         page.labelled_text("notice", Role::Warning, notice);
-    }
-}
-
-/// Levels as they were typed: whole numbers without a fraction.
-fn number(level: f64) -> String {
-    if level.fract() == 0.0 {
-        format_count(level as u64)
-    } else {
-        format!("{level}")
     }
 }

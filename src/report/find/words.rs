@@ -40,6 +40,29 @@ pub(super) fn answer(report: &FindReport) -> String {
     parts.join("; ")
 }
 
+/// `1 to 2,000 virtual users; p99 at most 250 ms, errors at most 1%`.
+pub fn search_in_words(options: &FindOptions) -> String {
+    let what = match options.by {
+        LoadUnit::Vus => "virtual users",
+        LoadUnit::Rate => "arrivals a second",
+    };
+    format!(
+        "{} to {} {what}; {}",
+        number(options.from),
+        number(options.to),
+        limits(options)
+    )
+}
+
+/// Levels as they were typed: whole numbers without a fraction.
+fn number(level: f64) -> String {
+    if level.fract() == 0.0 {
+        format_count(level as u64)
+    } else {
+        format!("{level}")
+    }
+}
+
 /// What is said of a level that passed and was not verified.
 pub(super) fn not_verified(options: &FindOptions) -> &'static str {
     match options.quick {
@@ -268,7 +291,7 @@ fn range(shortest: Duration, longest: Duration) -> String {
 }
 
 /// `p99 at most 50.0 ms, errors at most 1%`.
-pub(super) fn limits(options: &FindOptions) -> String {
+fn limits(options: &FindOptions) -> String {
     let latency = options.latency.iter().map(|limit| {
         let at_most = format_latency(limit.limit_ns);
         format!("{} at most {at_most}", quantile_name(limit.quantile))

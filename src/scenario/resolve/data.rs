@@ -76,6 +76,9 @@ impl Resolver<'_> {
                 );
                 self.notices.push(notice);
             }
+            if let Some(file) = &entry.keys.file.value {
+                self.data_files.push(self.document.beside(&file.value));
+            }
             sets.push(Set {
                 rows,
                 place: entry.place,

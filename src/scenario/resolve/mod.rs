@@ -11,6 +11,7 @@ mod shape;
 mod threshold;
 mod tls;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::defaults::{
@@ -43,6 +44,7 @@ pub(super) fn resolve(
         document,
         overrides,
         notices: Vec::new(),
+        data_files: Vec::new(),
     };
     let mut settings = config.settings;
     give_way_to_flags(&mut settings, overrides);
@@ -109,6 +111,7 @@ pub(super) fn resolve(
     let populations = config.populations;
     plan.populations = resolver.populations(populations, &flow_names, &not_sent, &mut data, &plan);
     resolver.use_data(data, &mut plan);
+    plan.data_files = std::mem::take(&mut resolver.data_files);
     plan.segment = resolver.segment(&plan);
     if is_modern(protocol) && settings.session.is_given() {
         resolver.notices.push(format!(
@@ -232,6 +235,7 @@ struct Resolver<'a> {
     document: &'a Document<'a>,
     overrides: &'a Overrides,
     notices: Vec<String>,
+    data_files: Vec<PathBuf>,
 }
 
 impl Resolver<'_> {
