@@ -124,6 +124,31 @@ pub fn nearest<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         .map(|(_, word)| word)
 }
 
+/// The end of a message about a word that is not known: `; did you mean …?` with the word
+/// nearest to it, or nothing.
+pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = nearest(typed, known);
+    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+}
+
+/// Reads a choice by its name; `what` says in a message what it would be, such as
+/// "a format".
+///
+/// # Errors
+/// A message for the user that lists what is accepted.
+pub fn choice<T: Copy>(text: &str, what: &str, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices.iter().find(|(name, _)| *name == text);
+    found.map(|(_, choice)| *choice).ok_or_else(|| {
+        let names = choices.iter().map(|(name, _)| *name);
+        let accepted: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
+        format!(
+            "`{text}` is not {what}; accepted are {}{}",
+            accepted.join(", "),
+            did_you_mean(text, names)
+        )
+    })
+}
+
 /// A message without the middle of a word that is too long to be read.
 pub fn shortened(text: &str) -> String {
     const CHARS_MAX: usize = 400;
@@ -184,6 +209,21 @@ mod tests {
         assert_eq!(nearest("timeuot_ms", known), Some("timeout_ms"));
         assert_eq!(nearest("colour", known), None);
         assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn choices_say_what_is_accepted() {
+        let choices = [("line", 1), ("panel", 2)];
+        assert_eq!(choice("panel", "a view", &choices), Ok(2));
+        for (text, expected) in [
+            ("", "`` is not a view; accepted are `line`, `panel`"),
+            (
+                "pannel",
+                "`pannel` is not a view; accepted are `line`, `panel`; did you mean `panel`?",
+            ),
+        ] {
+            assert_eq!(choice(text, "a view", &choices), Err(expected.to_string()));
+        }
     }
 
     #[test]

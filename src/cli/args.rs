@@ -16,7 +16,7 @@ use super::outputs::OutputWish;
 use super::secrets::{api_key_of_environment, bearer};
 use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
-use crate::error::{UserError, nearest};
+use crate::error::{UserError, choice, nearest};
 use crate::files::is_stdin;
 use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
@@ -944,7 +944,7 @@ command! {
         /// the JSON report, or several of one load; - is the standard input
         #[argh(positional)]
         pub(super) files: Vec<String>,
-        /// text, json, markdown, junit, csv, hlog, svg or openmetrics; text unless given
+        /// how it is written; text unless given
         #[argh(option, arg_name = "form", default = "FormatChoice::Text")]
         pub(super) format: FormatChoice,
         /// where to write; - is stdout, and so it is unless given
@@ -1004,7 +1004,7 @@ command! {
         /// compare runs of other plans, targets and the like too
         #[argh(switch)]
         pub(super) force: bool,
-        /// text, json, markdown, junit or csv; text unless given
+        /// how it is written; text unless given
         #[argh(
             option,
             arg_name = "form",
@@ -1077,7 +1077,7 @@ command! {
         /// send the events of a stream with its end only, as proxies do that buffer streams
         #[argh(switch)]
         pub(super) hold_streams: bool,
-        /// be so many servers behind a balancer: each connection leads to the next, which
+        /// be this many servers behind a balancer: each connection leads to the next, which
         /// names itself in the header X-Served-By and knows no session of the others
         #[argh(option, arg_name = "n", from_str_fn(options::backends))]
         pub(super) backends: Option<u16>,
@@ -1147,13 +1147,14 @@ impl std::str::FromStr for ShellName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "bash" => Ok(Self::Bash),
-            "zsh" => Ok(Self::Zsh),
-            "fish" => Ok(Self::Fish),
-            "nushell" | "nu" => Ok(Self::Nushell),
-            _ => Err("expected one of `bash`, `zsh`, `fish`, `nushell`".to_string()),
-        }
+        let choices = [
+            ("bash", Self::Bash),
+            ("zsh", Self::Zsh),
+            ("fish", Self::Fish),
+            ("nushell", Self::Nushell),
+            ("nu", Self::Nushell),
+        ];
+        choice(text, "a shell", &choices)
     }
 }
 
@@ -1187,17 +1188,14 @@ impl std::str::FromStr for SchemaOf {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "report" => Ok(Self::Report),
-            "config" => Ok(Self::Config),
-            "find" => Ok(Self::Find),
-            "calibration" => Ok(Self::Calibration),
-            "comparison" => Ok(Self::Comparison),
-            _ => {
-                let names = "`report`, `config`, `find`, `calibration`, `comparison`";
-                Err(format!("expected one of {names}"))
-            }
-        }
+        let choices = [
+            ("report", Self::Report),
+            ("config", Self::Config),
+            ("find", Self::Find),
+            ("calibration", Self::Calibration),
+            ("comparison", Self::Comparison),
+        ];
+        choice(text, "what has a schema", &choices)
     }
 }
 

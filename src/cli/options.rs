@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::clock::Utc;
+use crate::error::choice;
 use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::{SEGMENT_FORM, Segment};
 use crate::network::{
@@ -280,34 +281,23 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 
 /// `--by`.
 pub(super) fn level_kind(text: &str) -> Result<LoadUnit, String> {
-    match text {
-        "vus" => Ok(LoadUnit::Vus),
-        "rate" => Ok(LoadUnit::Rate),
-        _ => Err(format!("`{text}` is neither `vus` nor `rate`")),
-    }
+    let choices = [("vus", LoadUnit::Vus), ("rate", LoadUnit::Rate)];
+    choice(text, "a unit of load", &choices)
 }
 
 /// `--on-break`: whether the run stops.
 pub(super) fn on_break(text: &str) -> Result<bool, String> {
-    match text {
-        "stop" => Ok(true),
-        "continue" => Ok(false),
-        _ => Err(format!("`{text}` is neither `stop` nor `continue`")),
-    }
+    choice(text, "an action", &[("stop", true), ("continue", false)])
 }
 
 /// Which of the server's addresses connections go to.
 pub(super) fn addresses(text: &str) -> Result<AddressUse, String> {
-    let found = ADDRESS_USES.iter().find(|(name, _)| *name == text);
-    let found = found.map(|(_, addresses)| *addresses);
-    found.ok_or_else(|| format!("`{text}` is neither `in-turn` nor `pinned`"))
+    choice(text, "a use of addresses", ADDRESS_USES)
 }
 
 /// How long a connection is used.
 pub(super) fn connection(text: &str) -> Result<ConnectionUse, String> {
-    let found = CONNECTION_USES.iter().find(|(name, _)| *name == text);
-    let found = found.map(|(_, connection)| *connection);
-    found.ok_or_else(|| format!("`{text}` is none of `per-session`, `keep` and `per-call`"))
+    choice(text, "a use of connections", CONNECTION_USES)
 }
 
 /// What users subscribe to, with commas between. A URI goes on where no topic follows.
@@ -334,11 +324,7 @@ pub(super) fn backend_header(text: &str) -> Result<String, String> {
 
 /// Which histograms the report keeps.
 pub(super) fn histograms(text: &str) -> Result<HistogramMode, String> {
-    let found = HISTOGRAM_MODES.iter().find(|(name, _)| *name == text);
-    match found {
-        Some((_, mode)) => Ok(*mode),
-        None => Err(format!("`{text}` is none of `off`, `totals` and `seconds`")),
-    }
+    choice(text, "a choice of histograms", HISTOGRAM_MODES)
 }
 
 /// What `--args` says.

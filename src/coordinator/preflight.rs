@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::client::{Listing, ServerLists, WantedLists};
-use crate::error::{UserError, nearest};
+use crate::error::{UserError, did_you_mean};
 use crate::json_schema::{SchemaCheck, WideNumbers, template_places, templates_of_arguments};
 use crate::marker::MARKER_CHARS;
 use crate::protocol::{Arguments, Listable, Operation, PromptDescription, ToolDescription};
@@ -187,10 +187,7 @@ impl Preflight {
             return false;
         }
         let candidates = known.by_key.keys().copied().take(CANDIDATES_MAX);
-        let suggestion = match nearest(key, candidates) {
-            Some(near) => format!("; did you mean `{near}`?"),
-            None => String::new(),
-        };
+        let suggestion = did_you_mean(key, candidates);
         let text = format!("the server does not list the {what} `{key}`{suggestion}");
         if !known.is_whole {
             // The rest of the list may hold any name.
@@ -456,10 +453,7 @@ fn unknown_argument(tool: &ToolDescription, call: &Call) -> Option<String> {
 
 /// Says that there is no argument of that name for the marker, and which may be meant.
 fn no_argument<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let suggestion = match nearest(name, known.take(CANDIDATES_MAX)) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None => String::new(),
-    };
+    let suggestion = did_you_mean(name, known.take(CANDIDATES_MAX));
     format!("`isolation` names an argument that {what} does not have: `{name}`{suggestion}")
 }
 
@@ -873,7 +867,7 @@ mod tests {
         }
         let call = plan.calls().next().expect("a call");
         let Action::Call(operation) = &call.action.value else {
-            panic!("{:?} is no call", call.action);
+            panic!("{:?} is not a call", call.action);
         };
         let arguments = operation.arguments().expect("arguments");
         Ok(Value::Object(arguments.values().clone()))

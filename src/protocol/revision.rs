@@ -5,6 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::error::choice;
+
 /// The two families of revisions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Era {
@@ -124,14 +126,14 @@ impl FromStr for ProtocolChoice {
     /// # Errors
     /// A message for the user that lists what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(ProtocolChoice::Auto),
-            "legacy" => Ok(ProtocolChoice::Era(Era::Legacy)),
-            "modern" => Ok(ProtocolChoice::Era(Era::Modern)),
-            _ => Revision::parse(text)
-                .map(ProtocolChoice::Revision)
-                .ok_or_else(|| unknown_choice(text)),
-        }
+        let mut choices = vec![
+            ("auto", ProtocolChoice::Auto),
+            ("legacy", ProtocolChoice::Era(Era::Legacy)),
+            ("modern", ProtocolChoice::Era(Era::Modern)),
+        ];
+        let revisions = Revision::ALL.into_iter();
+        choices.extend(revisions.map(|it| (it.as_str(), ProtocolChoice::Revision(it))));
+        choice(text, "a protocol", &choices)
     }
 }
 
@@ -143,17 +145,6 @@ impl fmt::Display for ProtocolChoice {
             ProtocolChoice::Revision(revision) => revision.fmt(f),
         }
     }
-}
-
-fn unknown_choice(text: &str) -> String {
-    let revisions: Vec<String> = Revision::ALL
-        .iter()
-        .map(|revision| format!("`{revision}`"))
-        .collect();
-    format!(
-        "`{text}` is not a protocol; accepted are `auto`, `legacy`, `modern`, {}",
-        revisions.join(", ")
-    )
 }
 
 #[cfg(test)]

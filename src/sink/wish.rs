@@ -8,7 +8,7 @@ use super::otlp::Otlp;
 use super::pump::{OpenSink, SinkWriter};
 use super::textfile::Textfile;
 use crate::address;
-use crate::error::{UserError, nearest, shortened};
+use crate::error::{UserError, did_you_mean, shortened};
 use crate::network::Network;
 use crate::report::exposition::TextDialect;
 use crate::scenario::Header;
@@ -64,8 +64,7 @@ impl FromStr for SinkWish {
         let names = || FORMS.iter().map(|(name, _)| *name);
         let (name, place) = text.split_once('=').unwrap_or((text, ""));
         let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == name) else {
-            let near = nearest(name, names());
-            let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            let near = did_you_mean(name, names());
             return Err(format!(
                 "`{}` is no form that figures are told in; accepted are `ndjson=FILE`, \
                  `prometheus=FILE`, `openmetrics=FILE` and `otlp=URL`{near}",

@@ -28,7 +28,7 @@ pub use role::Role;
 pub use termcolor::WriteColor;
 pub use text::{Align, Line, LongWords, cut, display_width, pad, wrap};
 
-use crate::error::UserError;
+use crate::error::{UserError, choice};
 use crate::redact::Redactor;
 use guard::Guard;
 
@@ -52,14 +52,12 @@ impl FromStr for ColorChoice {
     /// # Errors
     /// A message for the user that lists what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "always" => Ok(Self::Always),
-            "never" => Ok(Self::Never),
-            _ => Err(format!(
-                "`{text}` is not a colour choice; accepted are `auto`, `always`, `never`"
-            )),
-        }
+        let choices = [
+            ("auto", Self::Auto),
+            ("always", Self::Always),
+            ("never", Self::Never),
+        ];
+        choice(text, "a choice of colours", &choices)
     }
 }
 

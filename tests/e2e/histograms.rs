@@ -137,7 +137,7 @@ fn histograms_are_kept_as_wished_for() {
         .expect_code(2);
     assert!(
         typo.stderr
-            .contains("none of `off`, `totals` and `seconds`"),
+            .contains("accepted are `off`, `totals`, `seconds`; did you mean `seconds`?"),
         "{typo}"
     );
     let log = load_run(&demo.url(), &["--histograms", "off", "--hlog", "x.hlog"]);

@@ -6,6 +6,7 @@
 use argh::{CommandInfoWithArgs, ErrorCodeInfo, FlagInfo, FlagInfoKind, Optionality};
 
 use super::groups::{GROUPS, VARIABLES};
+use crate::report::FormatChoice;
 use crate::terminal::COMMAND;
 
 /// The help of a command, or of the program.
@@ -88,7 +89,7 @@ impl HelpPage {
     fn new(name: String, usage: &str, info: &CommandInfoWithArgs) -> Self {
         let filled = |text: &&str| in_words(text, &name);
         let examples = info.examples.iter().map(filled);
-        let mut blocks = flag_blocks(info.flags);
+        let mut blocks = flag_blocks(info);
         let has = |flag: &str| {
             info.flags
                 .iter()
@@ -116,19 +117,19 @@ impl HelpPage {
 
 /// The flags by their groups. One that no group has would stand at the end; a test says
 /// that there is none.
-fn flag_blocks(flags: &[FlagInfo<'_>]) -> Vec<HelpBlock> {
-    let shown = || flags.iter().filter(|flag| !flag.hidden);
+fn flag_blocks(info: &CommandInfoWithArgs) -> Vec<HelpBlock> {
+    let shown = || info.flags.iter().filter(|flag| !flag.hidden);
     let mut blocks: Vec<HelpBlock> = Vec::new();
     for (title, names) in GROUPS {
         let of_group = names.split_whitespace();
         let flags = of_group.filter_map(|name| shown().find(|flag| bare(flag) == name));
-        let terms = flags.map(flag_term).collect();
+        let terms = flags.map(|flag| flag_term(info.name, flag)).collect();
         blocks.push(HelpBlock { title, terms });
     }
     let others = shown().filter(|flag| group_of(bare(flag)).is_none());
     blocks.push(HelpBlock {
         title: "More",
-        terms: others.map(flag_term).collect(),
+        terms: others.map(|flag| flag_term(info.name, flag)).collect(),
     });
     blocks
 }
@@ -144,7 +145,7 @@ fn bare<'a>(flag: &FlagInfo<'a>) -> &'a str {
     flag.long.trim_start_matches('-')
 }
 
-fn flag_term(flag: &FlagInfo<'_>) -> HelpTerm {
+fn flag_term(command: &str, flag: &FlagInfo<'_>) -> HelpTerm {
     let short = match (flag.short, flag.long) {
         (Some(letter), _) => format!("-{letter}, "),
         // The parser tells only the long name of its own flag.
@@ -157,8 +158,20 @@ fn flag_term(flag: &FlagInfo<'_>) -> HelpTerm {
     };
     HelpTerm {
         term: format!("{short}{}{value}", flag.long),
-        means: flag.description.to_string(),
+        means: meaning(command, flag),
     }
+}
+
+/// What a flag means. The formats are listed from their own table.
+fn meaning(command: &str, flag: &FlagInfo<'_>) -> String {
+    let formats = match (command, flag.long) {
+        ("report", "--format") => FormatChoice::ALL,
+        ("compare", "--format") => FormatChoice::OF_COMPARISONS,
+        _ => return flag.description.to_string(),
+    };
+    let names: Vec<&str> = formats.iter().map(|(name, _)| *name).collect();
+    let names = format!(": {};", names.join(", "));
+    flag.description.replacen(';', &names, 1)
 }
 
 fn variables(has: impl Fn(&str) -> bool) -> Vec<HelpTerm> {

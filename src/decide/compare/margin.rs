@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::decide::threshold::selects;
-use crate::error::nearest;
+use crate::error::did_you_mean;
 use crate::outcome::{ComparedMetric, Row, RowKind, SampleKey};
 use crate::threshold::{Selector, SelectorKind, parse_selector};
 use crate::units::parse_duration;
@@ -200,11 +200,10 @@ impl FromStr for Tolerance {
             .into_iter()
             .find(|metric| metric.name() == name);
         let metric = metric.ok_or_else(|| {
-            let near = nearest(name, names).map(|near| format!("; did you mean `{near}`?"));
             format!(
                 "`{name}` is not a metric that is compared; those are {}{}",
                 names.join(", "),
-                near.unwrap_or_default()
+                did_you_mean(name, names)
             )
         })?;
         let selector = match head {

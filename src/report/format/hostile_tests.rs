@@ -8,7 +8,7 @@ use crate::report::calibration::samples::report as calibration;
 use crate::report::envelope::{Reported, StoredReport};
 use crate::report::find::FindReport;
 use crate::report::find::samples::{found, report as find};
-use crate::report::format::{FormatChoice, NAMES};
+use crate::report::format::FormatChoice;
 use crate::report::github::annotations;
 use crate::report::model::Report;
 use crate::report::samples::{busy_outcome, flow_outcome, plan, report};
@@ -60,7 +60,7 @@ fn pointers(value: &Value, at: String, found: &mut Vec<String>) {
 
 fn check_forms(stored: &StoredReport) {
     let report = stored.any();
-    for (name, choice) in NAMES {
+    for (name, choice) in FormatChoice::ALL.iter().copied() {
         if choice.refusal(report).is_some() {
             continue;
         }
@@ -101,7 +101,7 @@ fn check<R: Reported>(report: R, stored: impl Fn(R) -> StoredReport) {
         for change in changes(value) {
             let mut changed = whole.clone();
             *changed.pointer_mut(pointer).expect("a value") = change;
-            // A file that is no whole report is refused.
+            // A file that is not a whole report is refused.
             if let Ok(report) = serde_json::from_value(changed) {
                 check_forms(&stored(report));
                 n_read += 1;

@@ -19,7 +19,7 @@ use std::str::FromStr;
 
 use self::csv::Csv;
 use super::envelope::AnyReport;
-use crate::error::nearest;
+use crate::error::choice;
 pub use form::Format;
 use hlog::Hlog;
 use json::Json;
@@ -50,19 +50,23 @@ pub enum FormatChoice {
     Openmetrics,
 }
 
-/// The names, in the order in which messages list them.
-const NAMES: [(&str, FormatChoice); 8] = [
-    ("text", FormatChoice::Text),
-    ("json", FormatChoice::Json),
-    ("markdown", FormatChoice::Markdown),
-    ("junit", FormatChoice::Junit),
-    ("csv", FormatChoice::Csv),
-    ("hlog", FormatChoice::Hlog),
-    ("svg", FormatChoice::Svg),
-    ("openmetrics", FormatChoice::Openmetrics),
-];
-
 impl FormatChoice {
+    /// All of them by name, in the order in which messages list them. The first ones are
+    /// [`Self::OF_COMPARISONS`].
+    pub const ALL: &[(&str, Self)] = &[
+        ("text", Self::Text),
+        ("json", Self::Json),
+        ("markdown", Self::Markdown),
+        ("junit", Self::Junit),
+        ("csv", Self::Csv),
+        ("hlog", Self::Hlog),
+        ("svg", Self::Svg),
+        ("openmetrics", Self::Openmetrics),
+    ];
+
+    /// Those that comparisons have, which have no histograms and no seconds of their own.
+    pub const OF_COMPARISONS: &[(&str, Self)] = Self::ALL.split_at(5).0;
+
     /// Why a report of this kind has no such form; `None`: it has.
     pub(super) fn refusal(self, report: AnyReport<'_>) -> Option<&'static str> {
         self.format(SummaryOptions::endless()).refusal(report)
@@ -73,9 +77,7 @@ impl FormatChoice {
     /// # Errors
     /// A message for the user that lists what is accepted.
     pub fn of_comparison(text: &str) -> Result<Self, String> {
-        // A comparison has no histograms and no seconds of its own.
-        let is_there = |it| !matches!(it, Self::Hlog | Self::Svg | Self::Openmetrics);
-        named(text, "a format of a comparison", is_there)
+        choice(text, "a format of a comparison", Self::OF_COMPARISONS)
     }
 
     /// The format. Only the text has anything to be laid out; Markdown is sorted as it is.
@@ -96,28 +98,6 @@ impl FormatChoice {
     }
 }
 
-/// The format of this name, of those that there are.
-fn named(
-    text: &str,
-    what: &str,
-    is_there: impl Fn(FormatChoice) -> bool,
-) -> Result<FormatChoice, String> {
-    let there = NAMES.iter().filter(|(_, format)| is_there(*format));
-    if let Some((_, format)) = there.clone().find(|(name, _)| *name == text) {
-        return Ok(*format);
-    }
-    let names: Vec<&str> = there.map(|(name, _)| *name).collect();
-    let accepted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    let near = match nearest(text, names) {
-        Some(near) => format!("; did you mean `{near}`?"),
-        None => String::new(),
-    };
-    Err(format!(
-        "`{text}` is not {what}; accepted are {}{near}",
-        accepted.join(", ")
-    ))
-}
-
 impl FromStr for FormatChoice {
     type Err = String;
 
@@ -126,7 +106,7 @@ impl FromStr for FormatChoice {
     /// # Errors
     /// A message for the user that lists what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
-        named(text, "a format", |_| true)
+        choice(text, "a format", Self::ALL)
     }
 }
 

@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::error::choice;
 use crate::outcome::{Observer, Phase, Progress, RunStart};
 use crate::terminal::{CLEAR, Canvas, Layout, Line, WriteColor, in_memory};
 
@@ -73,14 +74,12 @@ impl FromStr for LiveChoice {
     /// # Errors
     /// A message for the user that lists what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "panel" => Ok(Self::Panel),
-            "line" => Ok(Self::Line),
-            "off" => Ok(Self::Off),
-            _ => Err(format!(
-                "`{text}` is no way to show a run; accepted are `panel`, `line`, `off`"
-            )),
-        }
+        let choices = [
+            ("panel", Self::Panel),
+            ("line", Self::Line),
+            ("off", Self::Off),
+        ];
+        choice(text, "a way to show a run", &choices)
     }
 }
 

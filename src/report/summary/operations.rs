@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use crate::error::choice;
 use crate::report::model::{Figures, LatencyFigures, OperationFigures, Report, ServedFigures};
 use crate::report::page::{
     OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, Page, ms_text, rate_text,
@@ -67,14 +68,7 @@ impl FromStr for OperationOrder {
     /// # Errors
     /// A message for the user that lists what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = ORDERS.iter().find(|(name, _)| *name == text);
-        found.map(|(_, order)| *order).ok_or_else(|| {
-            let names = ORDERS.map(|(name, _)| format!("`{name}`"));
-            format!(
-                "`{text}` is nothing to sort by; accepted are {}",
-                names.join(", ")
-            )
-        })
+        choice(text, "a figure to sort by", &ORDERS)
     }
 }
 
@@ -234,7 +228,7 @@ impl Operations<'_> {
         self.push(name, share, figures);
     }
 
-    /// Of what is no call.
+    /// Of what is not a call.
     fn row_beside(&mut self, name: Cell, figures: &Figures) {
         let share = self.time_ms.map(|_| String::new());
         self.push(name, share, figures);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::capacity::Capacity;
 use super::faults::FaultShares;
 use super::latency::DemoLatency;
-use crate::error::{UserError, nearest};
+use crate::error::choice;
 
 /// What the server does.
 #[derive(Debug, Clone, PartialEq)]
@@ -132,11 +132,11 @@ const ERAS: [(&str, Eras); 3] = [
 ];
 
 impl FromStr for AnswerForm {
-    type Err = UserError;
+    type Err = String;
 
     /// Reads `json`, `sse`, `sse-open` or `mixed`.
-    fn from_str(text: &str) -> Result<Self, UserError> {
-        choose(text, "a form of answers", &ANSWERS)
+    fn from_str(text: &str) -> Result<Self, String> {
+        choice(text.trim(), "a form of answers", &ANSWERS)
     }
 }
 
@@ -147,11 +147,11 @@ impl fmt::Display for AnswerForm {
 }
 
 impl FromStr for Eras {
-    type Err = UserError;
+    type Err = String;
 
     /// Reads `both`, `legacy` or `modern`.
-    fn from_str(text: &str) -> Result<Self, UserError> {
-        choose(text, "an era", &ERAS)
+    fn from_str(text: &str) -> Result<Self, String> {
+        choice(text.trim(), "an era", &ERAS)
     }
 }
 
@@ -159,20 +159,6 @@ impl fmt::Display for Eras {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(name_of(*self, &ERAS))
     }
-}
-
-fn choose<T: Copy>(text: &str, what: &str, known: &[(&str, T)]) -> Result<T, UserError> {
-    let found = known.iter().find(|(name, _)| *name == text.trim());
-    if let Some((_, value)) = found {
-        return Ok(*value);
-    }
-    let names = known.iter().map(|(name, _)| *name);
-    let list: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
-    let mut error = UserError::usage(format!("`{text}` is not {what}"));
-    if let Some(name) = nearest(text.trim(), names) {
-        error = error.hint(format!("Did you mean `{name}`?"));
-    }
-    Err(error.hint(format!("It is one of {}.", list.join(", "))))
 }
 
 fn name_of<'a, T: PartialEq>(value: T, known: &[(&'a str, T)]) -> &'a str {

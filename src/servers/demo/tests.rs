@@ -1088,12 +1088,9 @@ fn choices_are_read_and_printed() {
     for eras in [Eras::Both, Eras::LegacyOnly, Eras::ModernOnly] {
         assert_eq!(eras.to_string().parse(), Ok(eras));
     }
-    let error = "sse-opn"
-        .parse::<AnswerForm>()
-        .expect_err("a typo")
-        .to_string();
-    assert!(error.contains("Did you mean `sse-open`?"), "{error}");
-    let error = "new".parse::<Eras>().expect_err("no era").to_string();
+    let error = "sse-opn".parse::<AnswerForm>().expect_err("a typo");
+    assert!(error.contains("did you mean `sse-open`?"), "{error}");
+    let error = "new".parse::<Eras>().expect_err("no era");
     assert!(error.contains("`both`, `legacy`, `modern`"), "{error}");
 }
 
