@@ -4,10 +4,11 @@
 //! of keys, and gives a [`Plan`], or every [`PlanFault`] at once. It knows neither
 //! the command line's parser nor a network.
 //!
-//! Read `plan` first, then `resolve` (what values mean together, which are missing, and
-//! what templates may name), `raw` (the tables of keys), `form` (what a key accepts, as it is read and
-//! as a schema says it), `document` (typed reading with places), `env`, `header` and
-//! `secret`. `defaults` holds every number.
+//! Read `plan` first, then `overrides` (what the command line says, and which keys it takes
+//! the place of), `resolve` (what values mean together, which are missing, and what
+//! templates may name), `raw` (the tables of keys), `form` (what a key accepts, as it is
+//! read and as a schema says it), `document` (typed reading with places), `env`, `header`
+//! and `secret`. `defaults` holds the defaults and limits of keys.
 //!
 //! To add a key: a line in `raw`, its meaning in `resolve`, its default in
 //! `defaults`, and a line in `describe`.

@@ -1,4 +1,4 @@
-//! What the command line may replace or add, as plain values.
+//! What the command line may replace or add, as plain values, and which keys they replace.
 //!
 //! The fields' docstrings name the flags that messages speak of. How they are
 //! typed and parsed is the command line's, but for stages, which have a small
@@ -6,8 +6,11 @@
 
 use std::time::Duration;
 
+use super::document::Field;
 use super::header::Header;
 use super::plan::HistogramMode;
+use super::raw::{Settings, constant_think};
+use super::shown::Shown;
 use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
 use crate::protocol::{Arguments, ProtocolChoice, Topic, TraceMode};
@@ -150,6 +153,97 @@ pub struct TlsFlags {
     pub server_name: Option<String>,
     /// `--insecure` is `Some(true)`
     pub insecure: Option<bool>,
+}
+
+impl Overrides {
+    /// Lets each flag take the place of its key. A load on the command line takes the
+    /// place of the config's, with all that belonged to that one alone.
+    pub(super) fn apply_to(&self, settings: &mut Settings) {
+        if self.stages.is_some() {
+            settings.duration = Field::default();
+            settings.duration_secs = Field::default();
+            settings.ramp_up = Field::default();
+        }
+        if self.rate.is_some() {
+            settings.ramp_up = Field::default();
+            settings.pacing = Field::default();
+            settings.think = Field::default();
+            settings.request_interval_ms = Field::default();
+        }
+        let to = settings;
+        to.busy_poll.give_way("--busy-poll", self.busy_poll);
+        to.cookies.give_way("--cookies", self.cookies);
+        to.duration.give_way("--duration", self.duration);
+        to.graceful_stop
+            .give_way("--graceful-stop", self.graceful_stop);
+        to.histograms.give_way("--histograms", self.histograms);
+        to.iterations.give_way("--iterations", self.iterations);
+        to.listen.give_way("--no-listen", self.listen);
+        to.on_break.give_way("--on-break", self.stop_on_break);
+        to.pacing.give_way("--pacing", self.pacing);
+        to.pin.give_way("--no-pin", self.pin);
+        to.preflight.give_way("--no-preflight", self.preflight);
+        to.protocol.give_way("--protocol", self.protocol);
+        to.ramp_up.give_way("--ramp-up", self.ramp_up);
+        to.respect_retry_after
+            .give_way("--respect-retry-after", self.respect_retry_after);
+        to.seed.give_way("--seed", self.seed);
+        to.streams.give_way("--streams", self.streams);
+        to.strict.give_way("--strict", self.strict);
+        to.subscribe.give_way("--subscribe", self.subscribe.clone());
+        to.task_timeout
+            .give_way("--task-timeout", self.task_timeout);
+        to.think.give_way("--think", self.think.map(constant_think));
+        to.timeout.give_way("--timeout", self.timeout);
+        to.trace.give_way("--trace", self.trace);
+        to.warm_up.give_way("--warm-up", self.warm_up);
+        to.workers.give_way("--workers", self.workers);
+        self.network.apply_to(to);
+    }
+}
+
+impl NetworkFlags {
+    fn apply_to(&self, to: &mut Settings) {
+        to.addresses.give_way("--addresses", self.addresses);
+        to.backend_header
+            .give_way("--backend-header", self.backend_header.clone());
+        to.bind.give_way("--bind", some_of(&self.bind));
+        to.calls_per_connection
+            .give_way("--no-keepalive", self.calls_per_connection);
+        to.connect_timeout
+            .give_way("--connect-timeout", self.connect_timeout);
+        to.connection.give_way("--connection", self.connection);
+        let no_proxy = self.no_proxy.clone().map(|list| vec![list]);
+        to.no_proxy.give_way("--no-proxy", no_proxy);
+        to.proxy.give_way("--proxy", shown(&self.proxy));
+        to.resolve.give_way("--resolve", some_of(&self.resolve));
+        self.tls.apply_to(to);
+    }
+}
+
+impl TlsFlags {
+    fn apply_to(&self, to: &mut Settings) {
+        // A certificate of the command line does not go with a key of the config.
+        if self.client_cert.is_some() {
+            to.client_key = Field::default();
+        }
+        to.ca.give_way("--ca", some_of(&self.ca));
+        to.client_cert
+            .give_way("--client-cert", shown(&self.client_cert));
+        to.client_key
+            .give_way("--client-key", shown(&self.client_key));
+        to.insecure.give_way("--insecure", self.insecure);
+        to.server_name
+            .give_way("--server-name", shown(&self.server_name));
+    }
+}
+
+fn some_of(list: &[String]) -> Option<Vec<String>> {
+    (!list.is_empty()).then(|| list.to_vec())
+}
+
+fn shown(text: &Option<String>) -> Option<Shown<String>> {
+    text.clone().map(Shown::from)
 }
 
 /// The accepted form of stages.

@@ -1,7 +1,8 @@
 //! From what was written and typed to what will be done: the plan.
 //!
-//! Here defaults are filled in, flags take the place of keys, and keys that
-//! exclude each other are reported. Start at [`resolve`]. It knows no TOML.
+//! Here defaults are filled in, and keys that exclude each other are reported, once
+//! flags have taken the place of keys ([`Overrides`]). Start at [`resolve`]. It knows no
+//! TOML.
 
 mod data;
 mod flows;
@@ -23,7 +24,7 @@ use super::fault::{NO_SERVER, quoted};
 use super::header::{Header, check_header};
 use super::overrides::Overrides;
 use super::plan::{Plan, Target, TokenOrigin, TokenPlan};
-use super::raw::{Config, PopulationEntry, Settings, TokenText, constant_think, is_there};
+use super::raw::{Config, PopulationEntry, Settings, TokenText, is_there};
 use super::shown::Shown;
 use crate::address;
 use crate::protocol::{Era, ProtocolChoice};
@@ -47,8 +48,7 @@ pub(super) fn resolve(
         data_files: Vec::new(),
     };
     let mut settings = config.settings;
-    give_way_to_flags(&mut settings, overrides);
-    resolver.give_way_to_network_flags(&mut settings);
+    overrides.apply_to(&mut settings);
     let protocol = settings.protocol.value.unwrap_or_default();
     if !settings.url.is_given() {
         settings.url = resolver.first_url(&config.populations);
@@ -177,59 +177,6 @@ pub(super) fn resolve(
     plan
 }
 
-/// Lets each flag take the place of its key. A load on the command line takes the
-/// place of the config's, with all that belonged to that one alone.
-fn give_way_to_flags(settings: &mut Settings, flags: &Overrides) {
-    if flags.stages.is_some() {
-        settings.duration = Field::default();
-        settings.duration_secs = Field::default();
-        settings.ramp_up = Field::default();
-    }
-    if flags.rate.is_some() {
-        settings.ramp_up = Field::default();
-        settings.pacing = Field::default();
-        settings.think = Field::default();
-        settings.request_interval_ms = Field::default();
-    }
-    settings.busy_poll.give_way("--busy-poll", flags.busy_poll);
-    settings.cookies.give_way("--cookies", flags.cookies);
-    settings.duration.give_way("--duration", flags.duration);
-    let graceful_stop = &mut settings.graceful_stop;
-    graceful_stop.give_way("--graceful-stop", flags.graceful_stop);
-    let histograms = &mut settings.histograms;
-    histograms.give_way("--histograms", flags.histograms);
-    let iterations = &mut settings.iterations;
-    iterations.give_way("--iterations", flags.iterations);
-    let on_break = &mut settings.on_break;
-    on_break.give_way("--on-break", flags.stop_on_break);
-    settings.pacing.give_way("--pacing", flags.pacing);
-    settings.listen.give_way("--no-listen", flags.listen);
-    settings
-        .subscribe
-        .give_way("--subscribe", flags.subscribe.clone());
-    settings.pin.give_way("--no-pin", flags.pin);
-    settings
-        .preflight
-        .give_way("--no-preflight", flags.preflight);
-    settings.protocol.give_way("--protocol", flags.protocol);
-    settings.ramp_up.give_way("--ramp-up", flags.ramp_up);
-    settings
-        .respect_retry_after
-        .give_way("--respect-retry-after", flags.respect_retry_after);
-    settings.seed.give_way("--seed", flags.seed);
-    settings.streams.give_way("--streams", flags.streams);
-    settings.trace.give_way("--trace", flags.trace);
-    settings.strict.give_way("--strict", flags.strict);
-    let think = flags.think.map(constant_think);
-    settings.think.give_way("--think", think);
-    settings.timeout.give_way("--timeout", flags.timeout);
-    settings
-        .task_timeout
-        .give_way("--task-timeout", flags.task_timeout);
-    settings.warm_up.give_way("--warm-up", flags.warm_up);
-    settings.workers.give_way("--workers", flags.workers);
-}
-
 /// What grows while the parts are resolved.
 struct Resolver<'a> {
     document: &'a Document<'a>,
@@ -253,7 +200,7 @@ impl Resolver<'_> {
             told.push("…".to_string());
         }
         self.notices.push(format!(
-            "what is no template is sent as it stands in a config without `[[flow]]` and \
+            "what is not a template is sent as it stands in a config without `[[flow]]` and \
              `[data]`: {}",
             told.join(", ")
         ));

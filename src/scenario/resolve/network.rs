@@ -6,8 +6,7 @@ use std::num::NonZeroU32;
 use super::super::document::Field;
 use super::super::fault::quoted;
 use super::super::raw::Settings;
-use super::super::shown::Shown;
-use super::{Resolver, tls};
+use super::Resolver;
 use crate::address;
 use crate::network::{
     BIND_FORM, ConnectionUse, ENTRIES_MAX, EXCEPTION_FORM, Exception, NamedProxy, Network,
@@ -15,31 +14,6 @@ use crate::network::{
 };
 
 impl Resolver<'_> {
-    /// Lets each flag take the place of its key.
-    pub(super) fn give_way_to_network_flags(&self, settings: &mut Settings) {
-        let flags = &self.overrides.network;
-        let given = |list: &Vec<String>| Some(list.clone()).filter(|list| !list.is_empty());
-        settings.addresses.give_way("--addresses", flags.addresses);
-        settings.bind.give_way("--bind", given(&flags.bind));
-        let calls = &mut settings.calls_per_connection;
-        calls.give_way("--no-keepalive", flags.calls_per_connection);
-        settings
-            .connection
-            .give_way("--connection", flags.connection);
-        let backend_header = &mut settings.backend_header;
-        backend_header.give_way("--backend-header", flags.backend_header.clone());
-        let connect_timeout = &mut settings.connect_timeout;
-        connect_timeout.give_way("--connect-timeout", flags.connect_timeout);
-        let no_proxy = flags.no_proxy.clone().map(|list| vec![list]);
-        settings.no_proxy.give_way("--no-proxy", no_proxy);
-        let proxy = flags.proxy.clone().map(Shown::from);
-        settings.proxy.give_way("--proxy", proxy);
-        settings
-            .resolve
-            .give_way("--resolve", given(&flags.resolve));
-        tls::give_way_to_flags(settings, &flags.tls);
-    }
-
     /// `url` is that of the server; empty where it is at fault.
     pub(super) fn network(&mut self, settings: &Settings, url: &str) -> Network {
         let calls = settings.calls_per_connection.value;

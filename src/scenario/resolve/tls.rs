@@ -3,29 +3,11 @@
 use std::path::PathBuf;
 
 use super::super::document::{Field, Origin};
-use super::super::overrides::TlsFlags;
 use super::super::raw::Settings;
 use super::super::shown::Shown;
 use super::Resolver;
 use crate::address;
 use crate::network::{TlsOptions, TlsPlaces};
-
-/// Lets each flag take the place of its key.
-pub(super) fn give_way_to_flags(settings: &mut Settings, flags: &TlsFlags) {
-    let ca = Some(flags.ca.clone()).filter(|list| !list.is_empty());
-    settings.ca.give_way("--ca", ca);
-    // A certificate of the command line does not go with a key of the config.
-    if flags.client_cert.is_some() {
-        settings.client_key = Field::default();
-    }
-    let certificate = &mut settings.client_cert;
-    certificate.give_way("--client-cert", flags.client_cert.clone().map(Shown::from));
-    let key = &mut settings.client_key;
-    key.give_way("--client-key", flags.client_key.clone().map(Shown::from));
-    let name = &mut settings.server_name;
-    name.give_way("--server-name", flags.server_name.clone().map(Shown::from));
-    settings.insecure.give_way("--insecure", flags.insecure);
-}
 
 impl Resolver<'_> {
     /// `url` is that of the server; empty where it is at fault.
