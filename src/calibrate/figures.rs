@@ -87,7 +87,7 @@ pub fn schedule_rates(highest: f64) -> Option<[f64; N_RATES]> {
     let mut rates = RATES;
     for (rate, share) in rates.iter_mut().zip(SHARES_MAX) {
         let most = highest * share;
-        // No number is no rate.
+        // What is not a number is not a rate.
         if most.is_nan() || *rate > most {
             *rate = two_digits(most)?;
         }
@@ -120,7 +120,7 @@ fn spread(histogram: &Histogram) -> Option<Percentiles> {
 mod tests {
     use super::*;
     use crate::clock::Utc;
-    use crate::metrics::{Failure, Outcome, Recorder, Sample};
+    use crate::metrics::{Failure, Outcome, Recorder};
     use crate::outcome::{
         Ended, GateOutcome, GeneratorFacts, Row, RowKind, RunStart, SelfCheck, ServerFacts,
     };
@@ -177,27 +177,17 @@ mod tests {
 
     const WARM: Duration = Duration::from_millis(500);
 
-    fn record(recorder: &mut Recorder, row: usize, service_ns: u64, outcome: Outcome) {
-        recorder.start(row);
-        let sample = Sample {
-            service_ns,
-            response_ns: None,
-            outcome,
-        };
-        recorder.end(row, &sample);
-    }
-
     #[test]
     fn figures_are_those_of_the_calls() {
         let mut run = run(Duration::from_secs(2));
         for i in 1..=998 {
-            record(&mut run.totals, CALL, i * 100, Outcome::Ok);
+            run.totals.record(CALL, i * 100, Outcome::Ok);
         }
         for _ in 0..2 {
             let failed = Outcome::Failed(Failure::Tool, "");
-            record(&mut run.totals, CALL, 1, failed);
+            run.totals.record(CALL, 1, failed);
         }
-        record(&mut run.totals, HANDSHAKE, 1_000_000_000, Outcome::Ok);
+        run.totals.record(HANDSHAKE, 1_000_000_000, Outcome::Ok);
         run.totals.generator_delay.record(7_000);
         run.self_check.workers = vec![WorkerUsage {
             wall_ns: 2_000_000_000,
@@ -238,7 +228,7 @@ mod tests {
     #[test]
     fn lateness_and_dropped_arrivals_are_those_of_the_run() {
         let mut run = run(Duration::from_secs(1));
-        record(&mut run.totals, CALL, 10, Outcome::Ok);
+        run.totals.record(CALL, 10, Outcome::Ok);
         run.totals.lateness.record(52_000);
         run.totals.counters.arrivals_dropped = 3;
         let step = open_step(1_000.0, true, &run);

@@ -29,7 +29,7 @@ const SECOND_LENGTH_MIN: Duration = Duration::from_millis(1);
 /// and those in which its last calls were recorded.
 const LATENCIES_KEPT: usize = 3;
 
-/// One arrival of so many may come too late, or at the very end of a second.
+/// One arrival of many may come too late, or at the very end of a second.
 const LATE_ARRIVALS: u64 = 100;
 
 /// The figures of some ticks, of all workers.
@@ -801,13 +801,7 @@ mod tests {
     fn tick(worker: usize, number: u64, n_ok: u64) -> Tick {
         let mut recorder = Recorder::new(1);
         for _ in 0..n_ok {
-            recorder.start(0);
-            let sample = Sample {
-                service_ns: 1_000_000,
-                response_ns: None,
-                outcome: Outcome::Ok,
-            };
-            recorder.end(0, &sample);
+            recorder.record(0, 1_000_000, Outcome::Ok);
         }
         Tick {
             worker,
@@ -996,12 +990,7 @@ mod tests {
         first.start(0);
         first.counters.iterations_started = 1;
         second.counters.iterations_completed = 1;
-        let sample = Sample {
-            service_ns: 1,
-            response_ns: None,
-            outcome: Outcome::Ok,
-        };
-        second.end(0, &sample);
+        second.end(0, &Sample::of(1, Outcome::Ok));
         move_in_flight(&mut [&mut first, &mut second]);
         assert_eq!((first.rows[0].started, second.rows[0].started), (0, 1));
         assert_eq!(first.counters.iterations_started, 0);

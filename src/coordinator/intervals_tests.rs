@@ -1,27 +1,15 @@
 //! What is kept is what happened, in bounded memory.
 
 use super::*;
-use crate::metrics::{Outcome, Sample};
+use crate::metrics::Outcome;
 
 /// As many calls as there are latencies, and one that failed.
 fn calls(latencies: &[u64]) -> RowStats {
     let mut recorder = crate::metrics::Recorder::new(1);
     for ns in latencies {
-        recorder.start(0);
-        let sample = Sample {
-            service_ns: *ns,
-            response_ns: None,
-            outcome: Outcome::Ok,
-        };
-        recorder.end(0, &sample);
+        recorder.record(0, *ns, Outcome::Ok);
     }
-    recorder.start(0);
-    let sample = Sample {
-        service_ns: 1,
-        response_ns: None,
-        outcome: Outcome::Failed(crate::metrics::Failure::Tool, ""),
-    };
-    recorder.end(0, &sample);
+    recorder.record(0, 1, Outcome::Failed(crate::metrics::Failure::Tool, ""));
     recorder.rows.remove(0)
 }
 

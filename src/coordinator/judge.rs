@@ -286,7 +286,7 @@ pub(super) fn headline(row: &RowStats, is_response: bool) -> &Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Outcome, Sample};
+    use crate::metrics::Outcome;
     use crate::scenario::{Overrides, load};
 
     const MS: u64 = 1_000_000;
@@ -300,16 +300,6 @@ mod tests {
             ..Overrides::default()
         };
         load(None, &overrides, &|_| None, 1).expect("a plan without faults")
-    }
-
-    fn end(recorder: &mut Recorder, row: usize, service_ns: u64, outcome: Outcome) {
-        recorder.start(row);
-        let sample = Sample {
-            service_ns,
-            response_ns: None,
-            outcome,
-        };
-        recorder.end(row, &sample);
     }
 
     /// Two seconds of one worker, with ten calls in flight.
@@ -359,11 +349,11 @@ mod tests {
     #[test]
     fn all_calls_count_for_littles_law_however_they_ended() {
         let mut totals = Recorder::new(2);
-        (0..1_000).for_each(|_| end(&mut totals, CALL, 10 * MS, Outcome::Ok));
+        (0..1_000).for_each(|_| totals.record(CALL, 10 * MS, Outcome::Ok));
         let failed = Outcome::Failed(Failure::Tool, "");
-        end(&mut totals, CALL, 4_000 * MS, failed);
-        end(&mut totals, CALL, 2_000 * MS, Outcome::Cancelled);
-        end(&mut totals, HANDSHAKE, 1_000 * MS, Outcome::Ok);
+        totals.record(CALL, 4_000 * MS, failed);
+        totals.record(CALL, 2_000 * MS, Outcome::Cancelled);
+        totals.record(HANDSHAKE, 1_000 * MS, Outcome::Ok);
         let (check, verdict) = judge_recorded(&totals, 0);
         assert_eq!(check.in_flight_by_latency, Some(8.0));
         assert_eq!(check.in_flight_whole, Some(10.0));
@@ -373,7 +363,7 @@ mod tests {
         );
         assert_eq!(verdict.reasons, []);
         // Latencies of more than the ten calls that were in flight.
-        (0..1_000).for_each(|_| end(&mut totals, CALL, 10 * MS, Outcome::Ok));
+        (0..1_000).for_each(|_| totals.record(CALL, 10 * MS, Outcome::Ok));
         let (_, verdict) = judge_recorded(&totals, 0);
         assert!(verdict.has("little"), "{verdict:?}");
     }
@@ -381,7 +371,7 @@ mod tests {
     #[test]
     fn no_call_was_in_flight_before_the_first() {
         let mut totals = Recorder::new(2);
-        (0..1_000).for_each(|_| end(&mut totals, CALL, 20 * MS, Outcome::Ok));
+        (0..1_000).for_each(|_| totals.record(CALL, 20 * MS, Outcome::Ok));
         let (check, _) = judge_begun(&totals, 0, Duration::from_secs(1));
         let twenty = Some(20.0);
         assert_eq!(
@@ -395,16 +385,16 @@ mod tests {
     fn what_ran_out_is_taken_from_the_messages() {
         let with = |message: &str, n_other: u64| {
             let mut totals = Recorder::new(2);
-            (0..1_000).for_each(|_| end(&mut totals, CALL, MS, Outcome::Ok));
+            (0..1_000).for_each(|_| totals.record(CALL, MS, Outcome::Ok));
             let missing = Failure::Connect(ConnectFailure::NoResources);
             let missing = Outcome::Failed(missing, message);
-            end(&mut totals, HANDSHAKE, MS, missing);
+            totals.record(HANDSHAKE, MS, missing);
             for _ in 0..n_other {
                 let full = Failure::Http {
                     status: 503,
                     rpc_code: None,
                 };
-                end(&mut totals, HANDSHAKE, MS, Outcome::Failed(full, ""));
+                totals.record(HANDSHAKE, MS, Outcome::Failed(full, ""));
             }
             judge_recorded(&totals, 5).1
         };

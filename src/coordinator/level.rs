@@ -481,30 +481,19 @@ mod tests {
         }
     }
 
-    fn end(recorder: &mut Recorder, row: usize, outcome: Outcome) {
-        let sample = Sample {
-            service_ns: 1_000,
-            response_ns: None,
-            outcome,
-        };
-        recorder.end(row, &sample);
-    }
-
     #[test]
     fn a_second_is_complete_with_its_last_worker() {
         let mut seconds = Seconds::new(2);
         for number in 1..=4 {
             let second = seconds.take(tick(0, number, |recorder| {
-                recorder.start(0);
-                end(recorder, 0, Outcome::Ok);
+                recorder.record(0, 1_000, Outcome::Ok);
             }));
             assert!(second.is_none());
         }
         // The other worker slept through three ticks.
         let second = seconds.take(tick(1, 4, |recorder| {
             recorder.start(0);
-            recorder.start(0);
-            end(recorder, 0, Outcome::Ok);
+            recorder.record(0, 1_000, Outcome::Ok);
         }));
         let second = second.expect("both are there");
         assert_eq!((second.started, second.ok, second.failed), (6, 5, 0));
@@ -524,7 +513,7 @@ mod tests {
         let mut seconds = Seconds::new(1);
         seconds.take(tick(0, 0, |recorder| recorder.start(1)));
         let second = seconds.take(tick(0, 4, |recorder| {
-            end(recorder, 1, Outcome::Failed(Failure::Tool, ""));
+            recorder.end(1, &Sample::of(1_000, Outcome::Failed(Failure::Tool, "")));
             recorder.start(1);
             recorder.start(0);
         }));
@@ -537,8 +526,7 @@ mod tests {
     fn users_at_rest_without_a_session_are_locked_out() {
         let mut refused = Seconds::new(1);
         refused.take(tick(0, 0, |recorder| {
-            recorder.start(1);
-            end(recorder, 1, Outcome::Failed(Failure::Tool, ""));
+            recorder.record(1, 1_000, Outcome::Failed(Failure::Tool, ""));
         }));
         let second = refused.take(with_one_ready(tick(0, 4, |recorder| recorder.start(1))));
         let second = second.expect("complete");
@@ -559,8 +547,7 @@ mod tests {
         let missing = Outcome::Failed(Failure::Connect(ConnectFailure::NoResources), "");
         let mut seconds = Seconds::new(1);
         seconds.take(tick(0, 0, |recorder| {
-            recorder.start(1);
-            end(recorder, 1, missing);
+            recorder.record(1, 1_000, missing);
         }));
         let second = seconds
             .take(with_one_ready(tick(0, 4, |_| {})))
@@ -569,8 +556,7 @@ mod tests {
         let second = seconds.take(tick(0, 8, |_| {})).expect("complete");
         assert!(!second.lacks_local_resources, "all have a session again");
         let second = seconds.take(tick(0, 12, |recorder| {
-            recorder.start(0);
-            end(recorder, 0, missing);
+            recorder.record(0, 1_000, missing);
         }));
         let second = second.expect("complete");
         assert!(second.lacks_local_resources, "a call could not connect");

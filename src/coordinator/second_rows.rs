@@ -39,7 +39,7 @@ impl Gatherer {
     }
 
     /// Adds what one worker recorded in a second that is not complete. `warm_rows`: the
-    /// rows that the warm-up keeps to itself; none: it is no part of it.
+    /// rows that the warm-up keeps to itself; none: it is not part of it.
     pub(super) fn add(&mut self, second: u64, recorder: &Recorder, warm_rows: Option<&[bool]>) {
         let second = second.max(self.first_open);
         let position = usize::try_from(second - self.first_open).unwrap_or(usize::MAX);
@@ -104,19 +104,13 @@ impl Gatherer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Outcome, Sample};
+    use crate::metrics::Outcome;
 
     fn recorder(n_ok: [u64; 2]) -> Recorder {
         let mut recorder = Recorder::new(2);
         for (row, n) in n_ok.into_iter().enumerate() {
             for _ in 0..n {
-                recorder.start(row);
-                let sample = Sample {
-                    service_ns: 1_000_000,
-                    response_ns: None,
-                    outcome: Outcome::Ok,
-                };
-                recorder.end(row, &sample);
+                recorder.record(row, 1_000_000, Outcome::Ok);
             }
         }
         recorder.counters.iterations_started = n_ok[0];

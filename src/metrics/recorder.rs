@@ -35,6 +35,18 @@ pub struct Sample<'a> {
     pub outcome: Outcome<'a>,
 }
 
+#[cfg(test)]
+impl<'a> Sample<'a> {
+    /// A sample without an intended start, for tests.
+    pub fn of(service_ns: u64, outcome: Outcome<'a>) -> Self {
+        Self {
+            service_ns,
+            response_ns: None,
+            outcome,
+        }
+    }
+}
+
 /// Figures of one row of the report.
 #[derive(Debug, Clone, Default)]
 pub struct RowStats {
@@ -72,7 +84,7 @@ pub struct RowStats {
     pub unchecked: Vec<(&'static str, u64)>,
     /// How answers came; `None` where nobody asks for that.
     pub answers: Option<Box<AnswerTimes>>,
-    /// The slowest of the successful calls; none of what is no call.
+    /// The slowest of the successful calls; none of what is not a call.
     pub slowest: SlowestCalls,
 }
 
@@ -236,7 +248,7 @@ const EXAMPLES_PER_FAILURE: usize = 3;
 /// Causes for which messages are kept.
 const EXAMPLE_FAILURES_MAX: usize = 64;
 
-/// Messages of failures. Those of handshakes are no examples of calls that failed by the
+/// Messages of failures. Those of handshakes are not examples of calls that failed by the
 /// same cause.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Examples {
@@ -264,25 +276,29 @@ pub struct Messages {
 }
 
 impl Messages {
+    /// Whether the message would be kept: it is new, and there is room. Compared before
+    /// anything is made of it: a message that is known already, as in a run in which every
+    /// call fails, allocates nothing.
+    pub fn wants(&self, failure: Failure, message: &str) -> bool {
+        let known = self.by_failure.iter().find(|(f, _)| *f == failure);
+        let has_room = match known {
+            Some((_, messages)) => messages.len() < EXAMPLES_PER_FAILURE,
+            None => self.by_failure.len() < EXAMPLE_FAILURES_MAX,
+        };
+        let cut = || cut(message, MESSAGE_CHARS_MAX);
+        let mut known = known.into_iter().flat_map(|(_, messages)| messages);
+        has_room && !message.is_empty() && !known.any(|known| cut().eq(known.chars()))
+    }
+
     /// Keeps the message if it is new and there is room.
     pub fn offer(&mut self, failure: Failure, message: &str) {
-        let known = self.by_failure.iter().position(|(f, _)| *f == failure);
-        let messages = match known {
-            Some(at) => &mut self.by_failure[at].1,
-            None if self.by_failure.len() < EXAMPLE_FAILURES_MAX => {
-                self.by_failure.push((failure, Vec::new()));
-                &mut self.by_failure.last_mut().expect("just pushed").1
-            }
-            None => return,
-        };
-        if messages.len() >= EXAMPLES_PER_FAILURE || message.is_empty() {
+        if !self.wants(failure, message) {
             return;
         }
-        // Compared before it is kept: a message that is known already, as in a
-        // run in which every call fails, allocates nothing.
-        let cut = || cut(message, MESSAGE_CHARS_MAX);
-        if !messages.iter().any(|known| cut().eq(known.chars())) {
-            messages.push(cut().collect());
+        let message = cut(message, MESSAGE_CHARS_MAX).collect();
+        match self.by_failure.iter_mut().find(|(f, _)| *f == failure) {
+            Some((_, messages)) => messages.push(message),
+            None => self.by_failure.push((failure, vec![message])),
         }
     }
 
@@ -306,9 +322,9 @@ impl Messages {
 /// What became of the arrivals of a population.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SettledArrivals {
-    /// Iterations have begun for so many.
+    /// Iterations have begun for this many.
     pub begun: u64,
-    /// So many were dropped.
+    /// This many were dropped.
     pub dropped: u64,
 }
 
@@ -375,6 +391,13 @@ impl Recorder {
         self.rows[row].end(sample);
     }
 
+    /// Starts a request of the row and ends it, for tests.
+    #[cfg(test)]
+    pub fn record(&mut self, row: usize, service_ns: u64, outcome: Outcome<'_>) {
+        self.start(row);
+        self.end(row, &Sample::of(service_ns, outcome));
+    }
+
     /// The same of a row that opens or ends sessions.
     pub fn end_of_session(&mut self, row: usize, sample: &Sample<'_>) {
         if let Outcome::Failed(failure, message) = &sample.outcome {
@@ -391,7 +414,7 @@ impl Recorder {
         self.rows[row].end(sample);
     }
 
-    /// A request of so many bytes had an answer of so many, a success of the row.
+    /// A success of the row, with the bytes of its request and of its answer.
     pub fn transferred(&mut self, row: usize, n_sent: u64, n_received: u64) {
         let row = &mut self.rows[row];
         row.sent.add(n_sent);
@@ -427,7 +450,7 @@ impl Recorder {
         }
     }
 
-    /// So many arrivals of this population were dropped.
+    /// This many arrivals of this population were dropped.
     pub fn drop_arrivals(&mut self, population: usize, n_dropped: u64) {
         self.counters.arrivals_dropped += n_dropped;
         self.arrivals_of(population).dropped += n_dropped;
@@ -512,7 +535,7 @@ impl Recorder {
     }
 
     /// Empties what says how the generator fared: while sessions are opened
-    /// before a load, that is no part of the load. The requests stay.
+    /// before a load, that is not part of the load. The requests stay.
     pub fn forget_opening(&mut self) {
         self.lateness.clear();
         self.generator_delay.clear();
@@ -543,14 +566,6 @@ impl Recorder {
 mod tests {
     use super::*;
 
-    fn sample(ns: u64, outcome: Outcome<'_>) -> Sample<'_> {
-        Sample {
-            service_ns: ns,
-            response_ns: None,
-            outcome,
-        }
-    }
-
     #[test]
     fn every_started_request_ends_once() {
         let mut recorder = Recorder::new(2);
@@ -559,8 +574,7 @@ mod tests {
             Outcome::Failed(Failure::Tool, "broken"),
             Outcome::Cancelled,
         ] {
-            recorder.start(1);
-            recorder.end(1, &sample(1000, outcome));
+            recorder.record(1, 1000, outcome);
         }
         let row = &recorder.rows[1];
         assert_eq!(row.started, row.ok + row.failed + row.cancelled);
@@ -579,9 +593,8 @@ mod tests {
         };
         let mut tick = Recorder::new(2);
         tick.start(0);
-        tick.end_of_session(0, &sample(5, Outcome::Failed(failure, "at initialize")));
-        tick.start(1);
-        tick.end(1, &sample(5, Outcome::Failed(failure, "at a call")));
+        tick.end_of_session(0, &Sample::of(5, Outcome::Failed(failure, "at initialize")));
+        tick.record(1, 5, Outcome::Failed(failure, "at a call"));
         let mut total = Recorder::new(2);
         total.merge(&tick);
         assert_eq!(total.examples.calls.of(failure), ["at a call"]);
@@ -591,8 +604,7 @@ mod tests {
     #[test]
     fn merging_adds_and_clearing_empties() {
         let mut tick = Recorder::new(1);
-        tick.start(0);
-        tick.end(0, &sample(5, Outcome::Ok));
+        tick.record(0, 5, Outcome::Ok);
         tick.counters.connections = 1;
         tick.transferred(0, 100, 1000);
         tick.unchecked(0, "result_too_large");
@@ -621,6 +633,10 @@ mod tests {
             examples.of(Failure::Tool),
             ["message 0", "message 1", "message 2"]
         );
+        assert!(!examples.wants(Failure::Tool, "message 0"), "it is known");
+        assert!(!examples.wants(Failure::Tool, "message 9"), "no room");
+        assert!(!examples.wants(Failure::Rpc(1), ""));
+        assert!(examples.wants(Failure::Rpc(1), "message 0"));
         examples.offer(Failure::Rpc(1), &"é\n".repeat(5000));
         let text = &examples.of(Failure::Rpc(1))[0];
         assert_eq!(text.chars().count(), MESSAGE_CHARS_MAX + 1);

@@ -107,7 +107,12 @@ pub(super) fn probe_outcome(n_ok: u64, service_ns: u64) -> ProbeOutcome {
         ok_intended(&mut totals, 0, service_ns - i, service_ns);
     }
     let broken = Outcome::Failed(Failure::Tool, "no more room");
-    end(&mut totals, 0, 1_000_000, Some(1_000_000), broken);
+    totals.start(0);
+    let sample = Sample {
+        response_ns: Some(1_000_000),
+        ..Sample::of(1_000_000, broken)
+    };
+    totals.end(0, &sample);
     cancelled(&mut totals, 0, 9_000_000);
     ok(&mut totals, 1, 2_000_000);
     totals.lateness.record(60_000);
@@ -186,12 +191,17 @@ pub(super) fn busy_outcome() -> RunOutcome {
 
 /// A success.
 pub(super) fn ok(recorder: &mut Recorder, row: usize, service_ns: u64) {
-    end(recorder, row, service_ns, None, Outcome::Ok);
+    recorder.record(row, service_ns, Outcome::Ok);
 }
 
 /// A success with an intended start.
 pub(super) fn ok_intended(recorder: &mut Recorder, row: usize, service_ns: u64, response_ns: u64) {
-    end(recorder, row, service_ns, Some(response_ns), Outcome::Ok);
+    recorder.start(row);
+    let sample = Sample {
+        response_ns: Some(response_ns),
+        ..Sample::of(service_ns, Outcome::Ok)
+    };
+    recorder.end(row, &sample);
 }
 
 /// A failure.
@@ -202,8 +212,7 @@ pub(super) fn failed(
     failure: Failure,
     message: &str,
 ) {
-    let outcome = Outcome::Failed(failure, message);
-    end(recorder, row, service_ns, None, outcome);
+    recorder.record(row, service_ns, Outcome::Failed(failure, message));
 }
 
 /// A session that could not be opened.
@@ -215,33 +224,13 @@ pub(super) fn not_opened(
     message: &str,
 ) {
     recorder.start(row);
-    let sample = Sample {
-        service_ns,
-        response_ns: None,
-        outcome: Outcome::Failed(failure, message),
-    };
-    recorder.end_of_session(row, &sample);
+    let outcome = Outcome::Failed(failure, message);
+    recorder.end_of_session(row, &Sample::of(service_ns, outcome));
 }
 
 /// A call that the end cut off.
 pub(super) fn cancelled(recorder: &mut Recorder, row: usize, age_ns: u64) {
-    end(recorder, row, age_ns, None, Outcome::Cancelled);
-}
-
-fn end(
-    recorder: &mut Recorder,
-    row: usize,
-    service_ns: u64,
-    response_ns: Option<u64>,
-    outcome: Outcome,
-) {
-    recorder.start(row);
-    let sample = Sample {
-        service_ns,
-        response_ns,
-        outcome,
-    };
-    recorder.end(row, &sample);
+    recorder.record(row, age_ns, Outcome::Cancelled);
 }
 
 /// The report of a plan and its outcome.

@@ -310,7 +310,7 @@ mod tests {
     use super::super::pump::SinkWriter;
     use super::super::sum::SinkSum;
     use super::*;
-    use crate::metrics::{Outcome, Sample};
+    use crate::metrics::Outcome;
     use crate::outcome::{Row, RowKind, RowsRecorded, Unobserved};
 
     /// Keeps what it is told, each point once it may.
@@ -363,13 +363,7 @@ mod tests {
         let nothing = RowsRecorded::new(1);
         for number in 0..n_seconds {
             let mut recorder = crate::metrics::Recorder::new(1);
-            recorder.start(0);
-            let sample = Sample {
-                service_ns: 1_000_000,
-                response_ns: None,
-                outcome: Outcome::Ok,
-            };
-            recorder.end(0, &sample);
+            recorder.record(0, 1_000_000, Outcome::Ok);
             let load = RowsRecorded {
                 rows: recorder.rows,
                 counters: recorder.counters,

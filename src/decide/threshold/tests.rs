@@ -1,7 +1,7 @@
 //! Thresholds by made-up figures.
 
 use super::*;
-use crate::metrics::{Failure, Outcome, Sample};
+use crate::metrics::{Failure, Outcome};
 use crate::outcome::BreakKind;
 use crate::threshold::parse;
 use proptest::prelude::*;
@@ -79,21 +79,11 @@ impl Run {
     }
 
     fn call(&mut self, row: usize, ns: u64) {
-        self.end(row, ns, Outcome::Ok);
+        self.recorder.record(row, ns, Outcome::Ok);
     }
 
     fn fail(&mut self, row: usize, failure: Failure) {
-        self.end(row, 1, Outcome::Failed(failure, ""));
-    }
-
-    fn end(&mut self, row: usize, service_ns: u64, outcome: Outcome<'_>) {
-        self.recorder.start(row);
-        let sample = Sample {
-            service_ns,
-            response_ns: None,
-            outcome,
-        };
-        self.recorder.end(row, &sample);
+        self.recorder.record(row, 1, Outcome::Failed(failure, ""));
     }
 
     fn judge(&self) -> (Vec<ThresholdFigures>, GateOutcome) {
@@ -201,7 +191,7 @@ fn nothing_to_take_a_value_from_is_not_kept() {
     ];
     let mut run = Run::of(&texts);
     // Begun, and cut off by the end.
-    run.end(ECHO, 5, Outcome::Cancelled);
+    run.recorder.record(ECHO, 5, Outcome::Cancelled);
     let (judged, gate) = run.judge();
     for it in &judged {
         assert_eq!((it.value, it.grade), (None, GateGrade::Failed), "{it:?}");
@@ -303,7 +293,7 @@ fn a_run_without_a_success_fails_unless_failures_were_asked_for() {
     );
     assert_eq!(gate(&["errors=100%"], Ended::Duration, 0), passed);
     assert_eq!(gate(&["errors.tool!=0"], Ended::Duration, 0), passed);
-    // No failure would keep these too, and a negative test that fails is none.
+    // No failure would keep these too, and a negative test that fails is not one.
     for text in [
         "errors.http=0",
         "errors<=100%",
@@ -317,7 +307,7 @@ fn a_run_without_a_success_fails_unless_failures_were_asked_for() {
     // No call was begun, or none ended.
     assert_eq!(Run::of(&[]).judge().1, passed);
     let mut hanging = Run::of(&[]);
-    hanging.end(ECHO, 5, Outcome::Cancelled);
+    hanging.recorder.record(ECHO, 5, Outcome::Cancelled);
     assert_eq!(hanging.judge().1.why.as_deref(), Some(NONE_ENDED));
     hanging.ended = Ended::Interrupted;
     assert_eq!(hanging.judge().1, passed);
