@@ -138,21 +138,25 @@ impl Redactor {
         }
     }
 
-    /// The same of a text that belongs to an exchange of these bodies: what such members
-    /// of theirs hold may stand in it by itself.
-    pub fn cleaned_exchange(&self, text: &str, bodies: &[&str]) -> String {
-        let found: Vec<String> = bodies
-            .iter()
-            .flat_map(|body| credentials_in(body))
-            .collect();
-        let text = without_credentials(text);
-        let mut ranges = Ranges::default();
-        for redactor in [self, &Self::new(found.iter().map(String::as_str))] {
-            let found = redactor.find(&text).into_iter();
-            found.for_each(|range| ranges.add(range));
-        }
-        ranges.merge();
-        masked(&text, &ranges.all).into_owned()
+    /// The same of texts that belong to an exchange of these bodies: what such members of
+    /// theirs hold may stand in the texts by itself.
+    pub fn cleaned_exchange<const N: usize>(
+        &self,
+        texts: [&str; N],
+        bodies: [&str; 2],
+    ) -> [String; N] {
+        let found: Vec<String> = bodies.into_iter().flat_map(credentials_in).collect();
+        let of_bodies = Self::new(found.iter().map(String::as_str));
+        texts.map(|text| {
+            let text = without_credentials(text);
+            let mut ranges = Ranges::default();
+            for redactor in [self, &of_bodies] {
+                let found = redactor.find(&text).into_iter();
+                found.for_each(|range| ranges.add(range));
+            }
+            ranges.merge();
+            masked(&text, &ranges.all).into_owned()
+        })
     }
 
     /// The same in a value of strangers' making: its texts and its names.
@@ -444,7 +448,7 @@ mod tests {
         let said = r#"{"password":"pw","user":"hunter22"}"#;
         let came = r#"{"content":[{"text":"u of t0ps3cret"}],"token":"t0ps3cret"}"#;
         let check = |text: &str, expected: &str| {
-            assert_eq!(redactor.cleaned_exchange(text, &[said, came]), expected);
+            assert_eq!(redactor.cleaned_exchange([text], [said, came]), [expected]);
         };
         check(said, r#"{"password":"***","user":"***"}"#);
         check(came, r#"{"content":[{"text":"u of ***"}],"token":"***"}"#);

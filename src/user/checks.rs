@@ -23,7 +23,7 @@ use crate::units::{format_duration, nanos_between};
 /// How long the queue is worked at a time, but for the last answer that is begun.
 const WORKED_AT_ONCE: Duration = Duration::from_micros(200);
 
-/// So many desks are kept for later answers.
+/// This many desks are kept for later answers.
 const DESKS_KEPT: usize = 64;
 
 /// What of a user takes what an answer brings.
@@ -311,8 +311,9 @@ impl Shared {
         });
     }
 
-    /// Keeps the first exchange whose answer is not what it should be; the message without
-    /// secrets.
+    /// Keeps the first exchange whose answer is not what it should be. Returns the message
+    /// without secrets; it is empty where nobody would keep it. Only what is kept is
+    /// cleaned: that takes a look at the whole answer, and every call may fail.
     fn keep_evidence(
         &self,
         row: usize,
@@ -322,22 +323,30 @@ impl Shared {
         request: &[u8],
         trace: Option<u128>,
     ) -> String {
+        let mut recorder = self.recorder.borrow_mut();
+        let is_evidence = recorder.violations.wants(row, failure);
+        let is_example = recorder.examples.calls.wants(failure, message);
+        if !is_evidence && !is_example && self.script.witness().is_none() {
+            return String::new();
+        }
         let redactor = self.script.redactor();
         let request = String::from_utf8_lossy(request);
         let answer = answer.unwrap_or_default();
-        let cleaned = |text: &str| redactor.cleaned_exchange(text, &[&request, answer]);
-        let message = cleaned(message);
-        let mut recorder = self.recorder.borrow_mut();
-        if recorder.violations.wants(row, failure) {
-            recorder.violations.keep(Violation {
-                row,
-                failure,
-                message: message.clone(),
-                request: cleaned(&request),
-                answer: cleaned(answer),
-                trace: trace.or_else(|| trace_of_request(&request)),
-            });
+        if !is_evidence {
+            let [message] = redactor.cleaned_exchange([message], [&request, answer]);
+            return message;
         }
+        let trace = trace.or_else(|| trace_of_request(&request));
+        let texts = [message, &request, answer];
+        let [message, request, answer] = redactor.cleaned_exchange(texts, [&request, answer]);
+        recorder.violations.keep(Violation {
+            row,
+            failure,
+            message: message.clone(),
+            request,
+            answer,
+            trace,
+        });
         message
     }
 }
