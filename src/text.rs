@@ -1,5 +1,5 @@
 //! Characters of a text that a stranger sent which a reader would not see, and
-//! what is shown in their place.
+//! what is shown in their place; and what a text in percent-encoding says.
 //!
 //! It knows characters only. Secrets are `redact`'s to take out, and widths are
 //! `terminal`'s to measure.
@@ -89,6 +89,26 @@ pub fn shown_part(text: &str, n_chars: usize, whole_bytes: usize) -> String {
     out
 }
 
+/// The bytes of a text in percent-encoding (`%20`). A `%` without two digits behind it
+/// stays as it is.
+pub fn percent_decoded(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let both = (bytes[at] == b'%').then(|| digit(at + 1).zip(digit(at + 2)));
+        if let Some((high, low)) = both.flatten() {
+            decoded.extend(u8::try_from(high * 16 + low));
+            at += 3;
+        } else {
+            decoded.push(bytes[at]);
+            at += 1;
+        }
+    }
+    decoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +133,19 @@ mod tests {
         assert_eq!(blanked(text), "a [1m b 👨\u{200d}👩 é");
         assert_eq!(escaped(text), "a\\u{1b}[1m\\u{202e}b\\n👨\u{200d}👩 é");
         assert!(matches!(blanked("plain"), Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn percent_encoding_is_undone_where_there_is_one() {
+        for (text, expected) in [
+            ("a%20b%2Fc%2f", "a b/c/"),
+            ("100%", "100%"),
+            ("%4", "%4"),
+            ("%zz%é", "%zz%é"),
+            ("%25%34%31", "%41"),
+        ] {
+            assert_eq!(percent_decoded(text), expected.as_bytes(), "{text}");
+        }
+        assert_eq!(percent_decoded("%ff"), [0xff]);
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::address;
 use crate::error::UserError;
-use crate::network::percent_decoded;
 use crate::redact::{MASK, Redactor, is_scheme, secrets_of_command, secrets_of_header};
 use crate::scenario::{Header, check_collector_header};
+use crate::text::percent_decoded;
 
 /// A token as a header.
 pub(super) fn bearer(key: &str) -> Header {

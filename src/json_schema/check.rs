@@ -12,6 +12,7 @@ use jsonschema::{Draft, PatternOptions, Retrieve, Uri, ValidationError, Validato
 use serde_json::Value;
 
 use super::pattern::PROGRAM_BYTES_MAX;
+use crate::text::percent_decoded;
 
 /// JSON values of a schema that a validator is built for.
 const N_VALUES_MAX: usize = 10_000;
@@ -333,23 +334,8 @@ pub(super) fn violation(error: &ValidationError<'_>) -> SchemaViolation {
 /// The part of `root` that a reference leads to; `None` where it leads
 /// elsewhere or nowhere.
 pub(super) fn resolve<'a>(root: &'a Value, reference: &str) -> Option<&'a Value> {
-    let pointer = percent_decoded(reference.strip_prefix('#')?)?;
-    root.pointer(&pointer)
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(rest.next()?).to_digit(16);
-        let (high, low) = (digit()?, digit()?);
-        bytes.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(bytes).ok()
+    let pointer = percent_decoded(reference.strip_prefix('#')?);
+    root.pointer(std::str::from_utf8(&pointer).ok()?)
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ mod proxy;
 pub use names::{BIND_FORM, ENTRIES_MAX, RESOLVE_FORM, ResolveRule, ZonedIp};
 pub use proxy::{
     EXCEPTION_FORM, Exception, NamedProxy, PROXY_FORM, Past, Proxy, ProxyChoice, ProxyWay,
-    percent_decoded,
 };
 
 use std::fmt::Display;
@@ -52,7 +51,7 @@ pub struct Network {
     #[serde(rename = "connect_timeout_ms", serialize_with = "as_ms")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connect_timeout: Option<Duration>,
-    /// A connection is closed after so many requests; `None`: never by this client.
+    /// A connection is closed after this many requests; `None`: never by this client.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calls_per_connection: Option<NonZeroU32>,
     /// How long a connection is used.

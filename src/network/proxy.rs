@@ -11,6 +11,8 @@ use std::net::IpAddr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::text::percent_decoded;
+
 /// What is accepted as a proxy.
 pub const PROXY_FORM: &str = "the address of an HTTP proxy such as `http://proxy.example:3128`, perhaps with `name:password@`";
 
@@ -67,7 +69,8 @@ impl Proxy {
             None => (None, rest),
         };
         let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-        let (host, port) = split_port(authority).ok_or("has no host, or a port that is none")?;
+        let (host, port) =
+            split_port(authority).ok_or("has no host, or a port that is not valid")?;
         let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
         if host.is_empty() || (bare_ip(host).is_none() && !host.chars().all(is_name)) {
             return Err("has no host that can be one");
@@ -131,25 +134,6 @@ impl Proxy {
     }
 }
 
-/// A text without its percent-encoding. What is none stays as it is.
-pub fn percent_decoded(text: &str) -> Vec<u8> {
-    let bytes = text.as_bytes();
-    let digit = |at: usize| char::from(*bytes.get(at)?).to_digit(16);
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let both = (bytes[at] == b'%').then(|| digit(at + 1).zip(digit(at + 2)));
-        if let Some((high, low)) = both.flatten() {
-            decoded.extend(u8::try_from(high * 16 + low));
-            at += 3;
-        } else {
-            decoded.push(bytes[at]);
-            at += 1;
-        }
-    }
-    decoded
-}
-
 /// `host`, `host:80`, `[::1]` or `[::1]:80`; an IPv6 address without brackets has no port.
 fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
     if text.parse::<IpAddr>().is_ok() {
@@ -201,7 +185,7 @@ impl Exception {
     /// Reads a list: entries between commas or blanks.
     ///
     /// # Errors
-    /// The first entry that is none; the others are beside it.
+    /// The first entry that is not valid; the others are beside it.
     pub fn parse_list(text: &str) -> (Vec<Self>, Option<String>) {
         let mut found = Vec::new();
         let mut fault =

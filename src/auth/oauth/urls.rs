@@ -5,8 +5,10 @@
 
 use ureq::http::Uri;
 
+use crate::text::percent_decoded;
+
 /// Scheme, host and port as the token store names a server: the host in lower case, no
-/// default port, no path. `None` for what is no absolute address.
+/// default port, no path. `None` for what is not an absolute address.
 pub(super) fn server_key(url: &str) -> Option<String> {
     let uri: Uri = url.trim().parse().ok()?;
     let scheme = uri.scheme_str()?.to_ascii_lowercase();
@@ -129,26 +131,7 @@ pub(super) fn pairs_of(query: &str) -> Vec<(String, String)> {
 }
 
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, behind @ ..] = rest {
-        let hex = |digit: &u8| char::from(*digit).to_digit(16);
-        rest = match (first, behind) {
-            (b'%', [high, low, behind @ ..]) if hex(high).is_some() && hex(low).is_some() => {
-                let byte = hex(high).unwrap_or(0) * 16 + hex(low).unwrap_or(0);
-                bytes.push(byte as u8);
-                behind
-            }
-            (b'+', _) => {
-                bytes.push(b' ');
-                behind
-            }
-            _ => {
-                bytes.push(*first);
-                behind
-            }
-        };
-    }
+    let bytes = percent_decoded(&text.replace('+', " "));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
