@@ -17,7 +17,7 @@ pub const CAPACITY_FORM: &str = "slots, a slash and the service time, such as `4
      and perhaps a slash and the queue's length: `4/exponential:20ms/100`";
 
 /// A known limit: `slots` calls are served at once, the others wait first come,
-/// first served. The highest throughput is `slots / service.mean()`.
+/// first served. The highest throughput is `slots` by the mean of `service`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Capacity {
     /// How many calls are served at once. 0 means 1.
@@ -27,13 +27,6 @@ pub struct Capacity {
     /// How many calls may wait; the others are turned away with HTTP 503. `None`
     /// means that all may wait.
     pub queue: Option<u32>,
-}
-
-impl Capacity {
-    /// The most calls a second that can be served: infinite without a service time.
-    pub fn max_rate(&self) -> f64 {
-        f64::from(self.slots.max(1)) / self.service.mean().as_secs_f64()
-    }
 }
 
 impl fmt::Display for Capacity {
@@ -192,7 +185,7 @@ mod tests {
         assert_eq!((capacity.slots, capacity.queue), (4, Some(100)));
         assert_eq!(capacity.to_string(), "4/lognormal:20ms,0.5/100");
         let capacity: Capacity = "4/fixed:20ms".parse().expect("a capacity");
-        assert_eq!(capacity.max_rate(), 200.0);
+        assert_eq!((capacity.slots, capacity.queue), (4, None));
         for text in ["", "4", "0/fixed:5ms", "4/5ms", "4/none/x", "4/none/1/1"] {
             assert!(text.parse::<Capacity>().is_err(), "{text}");
         }

@@ -89,9 +89,9 @@ impl DemoLatency {
         sample.min(LATENCY_MAX)
     }
 
-    /// The mean of the distribution, not of a run: with `slots` served at once
-    /// the highest throughput is `slots / mean`.
-    pub fn mean(&self) -> Duration {
+    /// The mean of the distribution, to hold samples against.
+    #[cfg(test)]
+    fn mean(&self) -> Duration {
         match *self {
             Self::None => Duration::ZERO,
             Self::Fixed(value) => value,
