@@ -174,7 +174,7 @@ mod user;
 mod validity;
 mod worker;
 
-/// What this repository's own benches and tests measure besides. It is no part of the
+/// What this repository's own benches and tests measure besides. It is not part of the
 /// API and changes at any time.
 #[doc(hidden)]
 pub mod internal {

@@ -133,7 +133,7 @@ impl Generator {
         }
         let (after, elapsed) = (machine::Look::now(self.core), began.elapsed());
         let json: Value = serde_json::from_str(&output)
-            .map_err(|error| format!("its report is no JSON: {error}:\n{output}"))?;
+            .map_err(|error| format!("its report is not JSON: {error}:\n{output}"))?;
         let report = read_report(&json)
             .ok_or_else(|| format!("its report has no figures: {}", json["notices"]))?;
         let cpu = after.cpu.zip(before.cpu).map(|(a, b)| a.saturating_sub(b));
@@ -174,7 +174,7 @@ impl Generator {
         let limit = Duration::from_secs_f64(seconds).saturating_add(GRACE);
         let (code, output, stderr) = self.run_to_end(&mut command, limit)?;
         let json: Value = serde_json::from_str(&output)
-            .map_err(|error| format!("its report is no JSON: {error}:\n{output}\n{stderr}"))?;
+            .map_err(|error| format!("its report is not JSON: {error}:\n{output}\n{stderr}"))?;
         let verdict = &json["verdict"];
         let words = |value: &Value| value.as_str().unwrap_or("-").to_string();
         let busy = json["self_check"]["workers"].as_array();

@@ -104,7 +104,7 @@ impl FromStr for Loads {
             .map(read)
             .collect::<Option<_>>()
             .map(Self)
-            .ok_or_else(|| format!("`{text}` is no list of percentages such as `5,50,80`"))
+            .ok_or_else(|| format!("`{text}` is not a list of percentages such as `5,50,80`"))
     }
 }
 

@@ -280,7 +280,7 @@ fn oha_command(target: &Target, load: Load) -> Result<Command, String> {
     Ok(command)
 }
 
-/// Requests that the end cut off are among its errors; they are no calls.
+/// Requests that the end cut off are among its errors; they are not calls.
 fn read_oha(output: &str) -> Option<Calls> {
     let start = output.find('{')?;
     let report: Value = serde_json::from_str(&output[start..]).ok()?;

@@ -143,7 +143,7 @@ impl FromStr for Users {
             .map(read)
             .collect::<Option<_>>()
             .map(Self)
-            .ok_or_else(|| format!("`{text}` is no list of numbers such as `64,1000`"))
+            .ok_or_else(|| format!("`{text}` is not a list of numbers such as `64,1000`"))
     }
 }
 

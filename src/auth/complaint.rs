@@ -8,13 +8,13 @@
 
 use crate::redact::{MASK, is_scheme, names_secret};
 
-/// So many letters and digits together are no word.
+/// This many letters and digits together are no word.
 const MIXED_MIN: usize = 12;
 
-/// Nor are so many where letters are of both cases.
+/// Nor is a run of this length with letters of both cases.
 const MIXED_CASES_MIN: usize = 9;
 
-/// Nor so many letters, in Base64 with its slashes so many characters.
+/// Nor is a run of this many letters, or in Base64, with its slashes, of this many characters.
 const LONG_MIN: usize = 32;
 const BASE64_MIN: usize = 24;
 
@@ -122,7 +122,7 @@ fn masked_part(part: &str) -> String {
         .join("/")
 }
 
-/// Masked whole where a run of its letters and digits is no word: what points and dashes
+/// Masked whole where a run of its letters and digits is not a word: what points and dashes
 /// join to a token is of no use to a reader.
 fn masked_name(name: &str) -> String {
     let core = trimmed(name);

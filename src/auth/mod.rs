@@ -80,7 +80,7 @@ pub enum Why {
     },
 }
 
-/// Why no token was to be had.
+/// Why no token was available.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// It may be had later.

@@ -71,7 +71,7 @@ pub(super) fn check(value: &str) -> Result<(), String> {
 fn read_json(text: &str, now: SystemTime) -> Result<(String, Option<SystemTime>), String> {
     const NAMES: [&str; 3] = ["access_token", "accessToken", "token"];
     let value: Value =
-        serde_json::from_str(text).map_err(|_| "begins like JSON and is none".to_string())?;
+        serde_json::from_str(text).map_err(|_| "begins like JSON, but is not JSON".to_string())?;
     let holders = [Some(&value), value.get("status")];
     let found = holders.into_iter().flatten().find_map(|holder| {
         let token = NAMES.iter().find_map(|name| holder[*name].as_str())?;

@@ -34,7 +34,7 @@ pub(super) struct Renewal {
     due: Option<Instant>,
     why: Why,
     given_at: Option<Instant>,
-    /// Times in a row that no token was to be had.
+    /// Times in a row that no token was available.
     n_failed: u32,
     /// Tokens in a row that were refused soon.
     n_refused: u32,

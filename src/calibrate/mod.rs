@@ -220,7 +220,7 @@ impl Calibration<'_> {
         let seed = 1;
         let mut plan = scenario::load(None, &overrides, &|_| None, seed)?;
         plan.target.listen = false;
-        // Nobody sees them, and what they cost is no part of what this host can do.
+        // Nobody sees them, and what they cost is not part of what this host can do.
         plan.histograms = HistogramMode::Off;
         Ok(plan)
     }

@@ -83,7 +83,7 @@ pub(super) fn compare(
     })
 }
 
-/// A tolerance of what no run has would hold for nothing.
+/// A tolerance of what no run has would have no effect.
 fn check_selectors(tolerances: &Tolerances, all: &[&RunSample]) -> Result<(), UserError> {
     let rows = all.iter().flat_map(|run| run.rows());
     let keys: Vec<&SampleKey> = rows.map(|row| &row.key).collect();
@@ -222,7 +222,7 @@ fn check_sides(base: &[RunSample], new: &[RunSample]) -> Result<(), UserError> {
         .find(|run| of_base.contains(&run.facts.fingerprint));
     match on_both {
         Some(run) if of_base != of_new => Err(UserError::usage(format!(
-            "the run `{}` stands on both sides",
+            "the run `{}` is on both sides",
             run.file
         ))
         .hint("a run is compared with others, not with itself")),

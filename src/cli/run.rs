@@ -195,7 +195,7 @@ fn no_session(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
     let n_opened = report.counters.sessions_opened;
     if let Some(failure) = last_failure(report) {
         let error = UserError::could_not_run(format!(
-            "the server refused the token, and no other could be had: {failure}"
+            "the server refused the token, and no other was available: {failure}"
         ));
         return match origin {
             Some(origin) => error.hint(of_origin(origin)),

@@ -56,7 +56,7 @@ impl RetryAfter {
 #[derive(Debug, Default)]
 pub(super) struct ErrorHead {
     challenges: Vec<Vec<u8>>,
-    /// How long to stay away; `None`: this is no answer that would say.
+    /// How long to stay away; `None`: this is not an answer that would say.
     pub(super) retry_after: Option<RetryAfter>,
     /// A limit as the server names it, fit to be shown.
     limit: Option<String>,

@@ -716,7 +716,7 @@ impl Finder {
     fn beside_proxy(&self, error: UserError) -> UserError {
         match self.session.server().endpoint().proxy() {
             Some(proxy) => error.hint(format!(
-                "the proxy {} stands between: `--no-proxy '*'` goes past it",
+                "requests go through the proxy {}: `--no-proxy '*'` goes past it",
                 proxy.address()
             )),
             None => error,

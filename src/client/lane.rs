@@ -250,7 +250,7 @@ impl Lane {
     }
 
     /// Keeps the bytes of what answers next as they come, at most a mebibyte: what
-    /// follows is no answer to a probe, and is not shown.
+    /// follows is not an answer to a probe, and is not shown.
     pub(super) fn record(&mut self) {
         self.onlookers.get_or_insert_default().recorded = Some(Vec::new());
     }
@@ -852,7 +852,7 @@ impl Lane {
         let is_left_open = loop {
             match answer.read(self.buffer.spare(CHUNK_BYTES)) {
                 Ok(0) => break false,
-                // Content that is coded is no text.
+                // Content that is coded is not text.
                 Ok(n) => self.search_spare(n),
                 Err(_) => break true,
             }
@@ -928,7 +928,7 @@ fn header_text(value: Option<&[u8]>) -> Option<String> {
     Some(std::str::from_utf8(value?).ok()?.to_string())
 }
 
-/// A body that is no answer, as the JSON that it is, or as a text.
+/// A body that is not an answer, as the JSON that it is, or as a text.
 fn as_json(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let is_json = serde_json::from_str::<IgnoredAny>(&text).is_ok();

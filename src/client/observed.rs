@@ -53,7 +53,7 @@ impl Observed {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// Bytes of a stream came; by now it has so many events, and so many that tell of
+    /// Bytes of a stream came; by now it has this many events, and this many that tell of
     /// progress.
     pub(super) fn came(&mut self, timing: &Timing, n_bytes: usize, so_far: (u64, u64)) {
         let sent = self.sent(timing);

@@ -1048,7 +1048,7 @@ fn goes_on(status: Option<u16>, result: &Result<Reply, Trouble>) -> bool {
         Err(Trouble::Failed { failure, .. }) => failure,
     };
     match failure {
-        // The call's time was up; to connect again was no part of it.
+        // The call's time was up; to connect again was not part of it.
         Failure::Timeout(_) => true,
         Failure::Connect(ConnectFailure::Timeout) => false,
         Failure::Protocol(ProtocolFailure::ContentType | ProtocolFailure::Accepted) => false,

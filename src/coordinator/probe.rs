@@ -43,7 +43,7 @@ const QUIET_SHARE_MAX: f64 = 0.1;
 
 /// What the probe does: what the load does, one call at a time, at its own pace.
 ///
-/// A step that calls several times at once is done so many times one after the other:
+/// A step that calls several times at once makes that many calls one after the other:
 /// a flow of one such step is done as many times as often, so that the mix of calls is
 /// that of the load. The session is kept
 /// for the whole run. The probe's thread never spins: it should take nothing

@@ -497,7 +497,7 @@ impl<'a> Coordinator<'a> {
         let mut is_new = false;
         while let Some((number, interval)) = self.collector.next_complete() {
             is_new = true;
-            // A server that is not warm yet breaks nothing, and is no baseline.
+            // A server that is not warm yet breaks nothing, and is not a baseline.
             if is_warm_up(number, self.plan.warm_up) {
                 continue;
             }
@@ -970,7 +970,7 @@ fn change_notice(found: &Break, is_steady: bool, cause: Option<&(Failure, u64)>)
         false => "as much load had been kept up before",
     };
     format!(
-        "{}{cause}; {load}, so this is no breaking point: something changed with time",
+        "{}{cause}; {load}, so this is not a breaking point: something changed with time",
         found.sentence_of_time()
     )
 }

@@ -29,7 +29,7 @@ pub fn try_out(
     run_before(plan, Some(witness), observer, interrupts)
 }
 
-/// The rows of a data set, or so many that all secrets in them are known.
+/// The rows of a data set, or as many as have all their secrets known.
 fn known_rows(set: &Arc<DataSet>) -> Arc<DataSet> {
     match set.has_many_secrets() {
         true => Arc::new(set.first_rows()),

@@ -124,12 +124,12 @@ impl DataSet {
         self.are_secret.get(column).copied().unwrap_or(false)
     }
 
-    /// Whether it has so many secrets that of them only those are known which users hold.
+    /// Whether it has too many secrets to know them all: only those that users hold are known.
     pub fn has_many_secrets(&self) -> bool {
         self.n_rows().saturating_mul(self.n_secret_columns()) > SECRETS_KNOWN_MAX
     }
 
-    /// Its first rows, so many that all their secrets are known.
+    /// Its first rows, as many as have all their secrets known.
     #[must_use]
     pub fn first_rows(&self) -> Self {
         let n_rows = (SECRETS_KNOWN_MAX / self.n_secret_columns().max(1)).min(self.n_rows());

@@ -17,7 +17,7 @@ pub const DATA_BYTES_MAX: u64 = 256 << 20;
 /// More columns are refused.
 const COLUMNS_MAX: usize = 1000;
 
-/// After so many faults no more rows are looked at.
+/// After this many faults no more rows are looked at.
 const FAULTS_MAX: usize = 50;
 
 /// What is known of a data set beside its rows.
@@ -63,7 +63,7 @@ impl DataSet {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
-                    rows.fault(Some(lines.at(start)), format!("is no CSV: {error}"));
+                    rows.fault(Some(lines.at(start)), format!("is not CSV: {error}"));
                     break;
                 }
             }
@@ -151,9 +151,9 @@ impl DataSet {
 
 fn not_an_object(text: &str) -> String {
     match serde_json::from_str::<serde::de::IgnoredAny>(text) {
-        Ok(_) => "is no JSON object".to_string(),
+        Ok(_) => "is not a JSON object".to_string(),
         // Its line is always the first: each line is a text of its own.
-        Err(error) => format!("is no JSON (column {})", error.column()),
+        Err(error) => format!("is not JSON (column {})", error.column()),
     }
 }
 
@@ -293,7 +293,7 @@ impl RowReader {
     }
 }
 
-/// A column's name in a message: a file that is no table may have a long one.
+/// A column's name in a message: a file that is not a table may have a long one.
 fn quoted(name: &str) -> String {
     const CHARS_MAX: usize = 60;
     let shown: String = name.chars().take(CHARS_MAX).collect();

@@ -119,8 +119,8 @@ fn cells_of_json_lines_are_what_they_are() {
     check(
         "{\"a\":1}\n\n[1]\n{\"a\":}\n{}\n{\"a\":1,\"b\":2}\n{\"a\":1,\"a\":2}",
         &[
-            "3: is no JSON object",
-            "4: is no JSON (column 6)",
+            "3: is not a JSON object",
+            "4: is not JSON (column 6)",
             "5: has no `a`",
             "6: has `b`, which the first row does not have",
             "7: has `a` twice",

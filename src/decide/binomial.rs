@@ -1,4 +1,4 @@
-//! How likely so many of so many are, by chance.
+//! How likely a number of events among a number of tries is, by chance.
 
 /// The probability of `k` or more of `n` where each has probability `p`:
 /// exact, by the recurrence of the terms, in logarithms. Above 10,000 by its

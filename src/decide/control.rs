@@ -31,7 +31,7 @@ const STEADY_TOLERANCE: f64 = 0.02;
 /// Something for the workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoadAction {
-    /// So many users in all are wanted from now on.
+    /// This many users in all are wanted from now on.
     SetUsers(u32),
     /// No iteration begins any more.
     Stop(Ended),

@@ -1,7 +1,7 @@
 //! How long a load lasted: the one definition that all rates are made with.
 //!
 //! A pure function of when the load was offered and when its calls ended. It
-//! does not know sessions: a handshake, a DELETE and the probe are no calls.
+//! does not know sessions: a handshake, a DELETE and the probe are not calls.
 
 use std::time::Duration;
 
@@ -121,7 +121,7 @@ mod tests {
             ..times(Iterations, 250, Some(10))
         };
         check(hanging, 1_000);
-        // What was given up after the planned time is no part of that time.
+        // What was given up after the planned time is not part of that time.
         let cut_off = LoadTimes {
             last_given_up: Some(ms(5_000)),
             ..times(Duration, 2_000, Some(1_990))

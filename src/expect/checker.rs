@@ -14,7 +14,7 @@ use crate::protocol::excerpt;
 /// The output schema of the tool that is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputSchema<'a> {
-    /// It is not known: the server did not list the tool, or it is no tool.
+    /// It is not known: the server did not list the tool, or it is not a tool.
     NotListed,
     /// The tool has none.
     Missing,

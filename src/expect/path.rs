@@ -42,7 +42,7 @@ pub(super) enum Pick {
 }
 
 impl Pick {
-    /// Of so many in order; `None` where there is none.
+    /// Of this many in order; `None` where there is none.
     pub(super) fn of(self, n: usize, random: &mut fastrand::Rng) -> Option<usize> {
         let last = n.checked_sub(1)?;
         Some(match self {
@@ -99,7 +99,7 @@ impl Path {
             }),
             Err(error) => {
                 let at = error.position().min(text.len());
-                Err((format!("`{text}` is no JSONPath: {}", error.message()), at))
+                Err((format!("`{text}` is not JSONPath: {}", error.message()), at))
             }
         }
     }

@@ -123,13 +123,13 @@ impl Source {
         let pick = match kind {
             "header" => {
                 if !is_first || rest.is_empty() || rest.contains(char::is_whitespace) {
-                    return fault("`header NAME` stands first, with one name");
+                    return fault("`header NAME` has to come first, with one name");
                 }
                 self.header = Some(rest.to_ascii_lowercase());
                 return Ok(());
             }
             "json" | "regex" if is_first => {
-                let what = format!("`{kind}` stands behind a path or a header: `$ | {part}`");
+                let what = format!("`{kind}` has to follow a path or a header: `$ | {part}`");
                 return Err((what, 0));
             }
             "json" if rest.is_empty() => {
@@ -139,7 +139,7 @@ impl Source {
             "regex" if !rest.is_empty() => {
                 let pattern = TextPattern::new(rest).map_err(|what| {
                     let at = part.len() - rest.len();
-                    (format!("`{rest}` is no regular expression: {what}"), at)
+                    (format!("`{rest}` is not a regular expression: {what}"), at)
                 })?;
                 self.stages.push(Stage::Regex(pattern, Pick::First));
                 return Ok(());
@@ -164,7 +164,7 @@ impl Source {
                 Ok(())
             }
             _ => Err((
-                format!("`{kind}` stands behind a path or a regular expression"),
+                format!("`{kind}` has to follow a path or a regular expression"),
                 0,
             )),
         }
@@ -506,7 +506,7 @@ mod tests {
                     assert!(at <= selector.len());
                     continue;
                 }
-                Ok(_) if case.invalid_selector => panic!("{selector}: it is no path"),
+                Ok(_) if case.invalid_selector => panic!("{selector}: it is not a path"),
                 Ok(path) => path,
             };
             let document = case.document.expect("a document").get();

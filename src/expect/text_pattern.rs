@@ -51,7 +51,7 @@ impl TextPattern {
         self.find_all(text).next()
     }
 
-    /// The same of each match, at most 10,000. A match without the group is none.
+    /// The same of each match, at most 10,000. A match without the group does not count.
     pub(super) fn find_all<'t>(&self, text: &'t str) -> impl Iterator<Item = &'t str> {
         let group = usize::from(self.0.captures_len() > 1);
         let matches = self.0.captures_iter(text).take(MATCHES_MAX);

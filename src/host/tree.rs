@@ -126,7 +126,7 @@ impl Tree<'_> {
     }
 }
 
-/// More CPUs than any machine has: a list that names more is no list.
+/// More CPUs than any machine has: a list that names more is not a list.
 const CPUS_MAX: usize = 65_536;
 
 /// `0-3,5`, or nothing at all (cpuset(7), "List format"); ascending.

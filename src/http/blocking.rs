@@ -67,9 +67,11 @@ pub fn blocking_agent(target: &str, network: &Network) -> Result<Agent, UserErro
 /// redirected keeps to it.
 ///
 /// # Errors
-/// Where the address or the proxy is none, as a fragment.
+/// Where the address or the proxy is not valid, as a fragment.
 pub fn blocking_proxy(choice: &ProxyChoice, url: &str) -> Result<Option<Proxy>, String> {
-    let uri: Uri = url.parse().map_err(|_| "an address is none".to_string())?;
+    let uri: Uri = url
+        .parse()
+        .map_err(|_| "an address is not valid".to_string())?;
     let is_https = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if is_https { 443 } else { 80 });
     let ProxyWay::Through(named) = choice.way(is_https, uri.host().unwrap_or_default(), port)

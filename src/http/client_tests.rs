@@ -145,7 +145,7 @@ fn a_tls_answer_ends_with_the_read_that_completed_its_record() {
     let (first, last) = (first.expect("a first byte"), last.expect("a last byte"));
     // Not with the second half, which makes the record whole.
     assert!(first < about_to_write, "the first half came before");
-    assert!(first >= about_to_answer, "a ticket is no answer");
+    assert!(first >= about_to_answer, "a ticket is not an answer");
     assert!(last >= about_to_write && last <= done, "{timing:?}");
     assert!(timing.sent.is_some_and(|sent| sent < first));
 }

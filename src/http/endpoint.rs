@@ -167,8 +167,8 @@ fn only_uri_characters(text: &str) -> String {
 /// `keep_going` says, which is asked a few times a second.
 ///
 /// # Errors
-/// When the URL is no address of a server (see [`address::check`]), the files for TLS are of
-/// no use, what would be its proxy is none, the host has no address or none in time, or `keep_going` says no.
+/// When the URL is not an address of a server (see [`address::check`]), the files for TLS are of
+/// no use, its proxy is not a valid one, the host has no address or none in time, or `keep_going` says no.
 pub fn resolve(
     url: &str,
     network: &Network,

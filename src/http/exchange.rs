@@ -403,7 +403,7 @@ impl Exchange {
         self.work_off(n_bytes);
     }
 
-    /// Bytes were read. Those that came too late are no part of the answer.
+    /// Bytes were read. Those that came too late are not part of the answer.
     pub(super) fn received(&self, received: &Received) -> Arrival {
         self.received.add(received.n_bytes as u64);
         self.work_off(received.n_bytes);
@@ -462,7 +462,7 @@ impl Exchange {
         }
     }
 
-    /// What came since was no part of the answer.
+    /// What came since was not part of the answer.
     pub(super) fn restore(&self, before: ArrivalTimes) {
         self.first_byte.set(before.first_byte);
         self.last_byte.set(before.last_byte);
@@ -470,7 +470,7 @@ impl Exchange {
         self.phase.set(before.phase);
     }
 
-    /// What came since was no part of the answer, but for what the last read brought.
+    /// What came since was not part of the answer, but for what the last read brought.
     pub(super) fn restore_up_to_last(&self, before: ArrivalTimes) {
         if before.first_byte == NONE {
             self.first_byte.set(self.last_byte.get());
@@ -540,7 +540,7 @@ impl Exchange {
         let nearer = nearer.min(deadline);
         self.deadline.set(nearer);
         let done = work();
-        // What this machine was late meanwhile is none of the server's time either.
+        // Delays of this machine meanwhile are not the server's time either.
         let late_ns = self.deadline.get().saturating_sub(nearer);
         self.deadline.set(deadline.saturating_add(late_ns));
         done

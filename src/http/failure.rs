@@ -80,7 +80,7 @@ impl Trouble {
         }
     }
 
-    /// What came is no HTTP.
+    /// What came is not HTTP.
     pub(super) fn not_http(what: impl Into<String>, exchange: &Exchange) -> Self {
         let failure = Failure::Protocol(ProtocolFailure::BadHttp);
         Self::on_the_way(exchange, failure, what)
@@ -243,7 +243,7 @@ pub const START_SERVER: &str = "start the server first, or check the port";
 /// What to try where nothing of MCP is at the path.
 pub const CHECK_PATH: &str = "check the path: most servers answer at `/mcp`, some at `/`";
 
-/// What to try where what answers is no HTTP.
+/// What to try where what answers is not HTTP.
 pub const CHECK_PORT: &str = "check the port: something else may listen there";
 
 /// What to try where the address of a proxy leads to none.

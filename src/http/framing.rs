@@ -20,7 +20,7 @@ pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// A chunk's size with its extensions, or a trailer line, at most.
 const CHUNK_LINE_BYTES_MAX: u32 = 4 * 1024;
 
-/// Why bytes are no HTTP/1.1 answer.
+/// Why bytes are not an HTTP/1.1 answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FramingFault(pub(super) &'static str);
 
@@ -160,7 +160,7 @@ fn facts(
     is_http10: bool,
     headers: &[httparse::Header<'_>],
 ) -> Result<ResponseHead, FramingFault> {
-    // 099 is no status; those beyond 599 are taken for errors (RFC 9110 section 15).
+    // 099 is not a status; those beyond 599 are taken for errors (RFC 9110 section 15).
     if status < 100 {
         return Err(FramingFault(FIRST_LINE));
     }
@@ -218,7 +218,7 @@ fn facts(
                 "the answer is of HTTP/1.0, which has no `Transfer-Encoding`",
             ));
         }
-        // Not asked for (no `TE` is sent), and what is coded is no message. Chunks
+        // Not asked for (no `TE` is sent), and what is coded is not a message. Chunks
         // within chunks must not be (RFC 9112 section 6.1).
         _ if foreign_coding.is_some() => {
             return Err(unread_coding(foreign_coding.unwrap_or_default()));
@@ -329,14 +329,18 @@ fn content_length_of_list(value: &[u8], before: Option<u64>) -> Result<u64, Fram
         let digits = element.trim_ascii();
         let mut number: u64 = 0;
         if digits.is_empty() {
-            return Err(FramingFault("the answer's `Content-Length` is no number"));
+            return Err(FramingFault(
+                "the answer's `Content-Length` is not a number",
+            ));
         }
         for digit in digits {
             number = digit
                 .is_ascii_digit()
                 .then(|| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
                 .flatten()
-                .ok_or(FramingFault("the answer's `Content-Length` is no number"))?;
+                .ok_or(FramingFault(
+                    "the answer's `Content-Length` is not a number",
+                ))?;
         }
         if known.is_some_and(|known| known != number) {
             return Err(FramingFault(
@@ -345,7 +349,9 @@ fn content_length_of_list(value: &[u8], before: Option<u64>) -> Result<u64, Fram
         }
         known = Some(number);
     }
-    known.ok_or(FramingFault("the answer's `Content-Length` is no number"))
+    known.ok_or(FramingFault(
+        "the answer's `Content-Length` is not a number",
+    ))
 }
 
 /// The elements of a comma-separated list; empty ones do not count.

@@ -36,7 +36,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// One for at most so many exchanges.
+    /// One for at most this many exchanges.
     pub(super) fn new(transport: Box<dyn Transport>, n_left: u64) -> Self {
         Self {
             n_left,
@@ -268,7 +268,7 @@ impl Response {
             if n_filled > 0 || buffer.is_empty() {
                 return Ok(Some(n_filled));
             }
-            // The end of the last chunk is no content.
+            // The end of the last chunk is not content.
             if !self.body.is_ended() {
                 return Ok(None);
             }

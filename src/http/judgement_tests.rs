@@ -240,7 +240,7 @@ fn lengths(table: &mut VariantTable) {
     table.open("Content-Length: 5, 5", hello(true));
     table.open("Content-Length: 5\r\nContent-Length: 5", hello(true));
     table.open("Content-Length: 5\r\nContent-Length: 05", hello(true));
-    // More than was said is no part of it.
+    // More than was said is not part of it.
     let rest = |n: usize| Ok_(200, b"hello"[..n].to_vec(), false);
     table.open("Content-Length: 4", rest(4));
     table.open("Content-Length: 0", rest(0));
@@ -354,7 +354,7 @@ fn transfer_codings(table: &mut VariantTable) {
     ] {
         table.add(chunked, coded(chunked), false, hello(true));
     }
-    // What is coded is no message, wherever it ends; section 6.1 forbids chunks
+    // What is coded is not a message, wherever it ends; section 6.1 forbids chunks
     // within chunks.
     for other in [
         "Transfer-Encoding: gzip, chunked",

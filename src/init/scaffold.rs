@@ -370,7 +370,7 @@ fn write_settings(page: &mut ConfigText, url: &str, revision: Option<&str>) {
     page.line("timeout = \"5s\"");
     page.prose("Start the users evenly across this time, not all at once.");
     page.off("ramp_up = \"5s\"");
-    page.prose("Stop after so many calls, if that comes before the end of `duration`.");
+    page.prose("Stop after this many calls, if that comes before the end of `duration`.");
     page.off("iterations = 1000");
     page.prose("How long a user pauses between calls.");
     page.off("think = \"500ms\"");

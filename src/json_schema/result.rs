@@ -29,7 +29,7 @@ pub enum Unfit {
     Pattern,
     /// The schema, or what a check could cost, is too large.
     TooLarge,
-    /// It is no schema.
+    /// It is not a schema.
     NoSchema,
 }
 
@@ -180,7 +180,7 @@ mod tests {
         draft_07["$schema"] = json!("http://json-schema.org/draft-07/schema#");
         assert!(is_right(&draft_07, json!(1)));
         assert!(!is_right(&rules, json!(1)));
-        // A list of `items` is no schema of 2020-12.
+        // A list of `items` is not a schema of 2020-12.
         let rules = json!({"items": [{"type": "string"}]});
         assert_eq!(check(rules).err(), Some(Unfit::NoSchema));
     }

@@ -13,7 +13,7 @@ use serde_json::{Map, Serializer, Value};
 pub struct WideNumbers(Vec<(f64, String)>);
 
 impl WideNumbers {
-    /// Those of these texts, none of them below zero: a sign is no part of them.
+    /// Those of these texts, none of them below zero: a sign is not part of them.
     pub fn of(texts: &[&str]) -> Self {
         let mut found = Vec::new();
         for text in texts {
@@ -23,7 +23,7 @@ impl WideNumbers {
     }
 
     /// Whether a number of the value is one of these, or the same below zero. Those that
-    /// 64 bits hold are no floats.
+    /// 64 bits hold are not floats.
     pub fn are_in(&self, value: &Value) -> bool {
         match value {
             Value::Number(number) if number.is_f64() => {

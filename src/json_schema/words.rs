@@ -84,7 +84,7 @@ fn text_of_word(word: &str) -> Option<&'static str> {
 }
 
 /// Words that say that a tool changes something, where its server says nothing of it.
-/// `add` is none: more tools add numbers.
+/// `add` is not one of them: more tools add numbers.
 const WORDS_OF_WRITING: &[&str] = &[
     "append",
     "apply",

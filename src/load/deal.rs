@@ -82,7 +82,7 @@ impl Deal {
         shares
     }
 
-    /// So many numbers it takes until every part has one.
+    /// This many numbers it takes until every part has one.
     pub fn needs(&self) -> u32 {
         let firsts = (0..self.n_parts).map(|part| {
             let is_its = |turn: &u16| usize::from(*turn) == part;

@@ -86,7 +86,7 @@ impl ThinkTime {
             Self::Exponential { mean } => {
                 let cut = mean.saturating_mul(EXPONENTIAL_CUT).min(THINK_MAX);
                 let n_means = cut.as_secs_f64() / mean.as_secs_f64();
-                // A mean of zero gives a quotient that is no number or endless.
+                // A mean of zero gives a quotient that is not a number or endless.
                 if n_means.is_finite() {
                     scaled(mean, -(-n_means).exp_m1())
                 } else {
@@ -135,7 +135,7 @@ pub struct PacedStart {
 }
 
 impl Pacing {
-    /// Pacing by an interval. `None` where it is zero, which is no pacing.
+    /// Pacing by an interval. `None` where it is zero, which is not pacing.
     pub fn new(interval: Duration) -> Option<Self> {
         (!interval.is_zero()).then_some(Self { interval })
     }
@@ -184,7 +184,7 @@ fn standard_normal(random: &mut fastrand::Rng) -> f64 {
 
 /// `length * factor`, at most `THINK_MAX`.
 fn scaled(length: Duration, factor: f64) -> Duration {
-    // A factor that overflowed to infinity times zero is no number.
+    // A factor that overflowed to infinity times zero is not a number.
     if length.is_zero() {
         return Duration::ZERO;
     }
@@ -193,7 +193,7 @@ fn scaled(length: Duration, factor: f64) -> Duration {
 }
 
 fn spread(sigma: f64) -> f64 {
-    // `max` gives the other operand where one is no number.
+    // `max` gives the other operand where one is not a number.
     sigma.max(0.0)
 }
 

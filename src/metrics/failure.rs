@@ -157,7 +157,7 @@ causes! {
 
     /// A request that could not be made for want of a token: nothing was sent.
     Auth(AuthFailure), "auth": {
-        /// The server refused the one before, and no other could be had.
+        /// The server refused the one before, and no other was available.
         NoToken = "no_token",
     }
 
@@ -434,7 +434,7 @@ fn is_below(id: &str, path: &str) -> bool {
 
 /// A server that invents a new JSON-RPC code for every answer must not grow our
 /// memory: beyond this many causes with such a code, further ones lose it. Their HTTP
-/// status and their group they keep, since there are only so many of these.
+/// status and their group they keep: of these there are few.
 const CODED_MAX: usize = 64;
 
 /// How often each cause occurred.

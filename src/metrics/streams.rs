@@ -51,8 +51,8 @@ impl AnswerPieces {
         }
     }
 
-    /// Some of the stream came at this moment, so many bytes, and lay unread so long. By now
-    /// it has so many events, and so many notifications of progress.
+    /// Some bytes of the stream came at this moment and lay unread for this time. By now
+    /// it has this many events and notifications of progress.
     pub fn came(
         &mut self,
         at_ns: u64,

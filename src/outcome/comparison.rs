@@ -358,7 +358,7 @@ impl ComparedMetric {
         }
     }
 
-    /// The quantile of a latency; `None` of what is none.
+    /// The quantile of a latency; `None` of other metrics.
     pub fn quantile(self) -> Option<f64> {
         match self {
             Self::P50 => Some(0.5),

@@ -210,7 +210,7 @@ pub struct RunOutcome {
     /// From the first call, or the start of the arrivals' schedule, to the end of
     /// the last call, and at least as long as load was offered
     /// (`decide/elapsed.rs`), the warm-up excluded.
-    /// Handshakes, ends of sessions and the probe are no calls. Rates are per this.
+    /// Handshakes, ends of sessions and the probe are not calls. Rates are per this.
     pub elapsed: Duration,
     /// All that was recorded, warm-up excluded.
     pub totals: Recorder,
@@ -347,7 +347,7 @@ pub struct BreakingPoint {
     /// How it broke.
     pub how: BreakKind,
     /// The load where it began: virtual users, or arrivals a second. `None` where
-    /// the load had not changed: what came with time is no figure of a load.
+    /// the load had not changed: what came with time is not a figure of a load.
     pub load: Option<f64>,
     /// The last load at which all was well, if there was one.
     pub last_good_load: Option<f64>,

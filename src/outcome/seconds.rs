@@ -37,7 +37,7 @@ pub struct RowsRecorded {
 }
 
 impl RowsRecorded {
-    /// Nothing yet, of so many rows.
+    /// Nothing yet, of this many rows.
     pub fn new(n_rows: usize) -> Self {
         Self {
             rows: (0..n_rows).map(|_| RowStats::default()).collect(),

@@ -310,7 +310,7 @@ pub fn read_task_result(result: &str) -> Result<Reply, ProtocolFault> {
     }
 }
 
-/// `isError` decides whether a call went well: what cannot be read is no answer.
+/// `isError` decides whether a call went well: what cannot be read is not an answer.
 #[cold]
 fn unreadable_error_flag(result: &str) -> ProtocolFault {
     let [flag] = read_fields(result, ["isError"]).unwrap_or_default();

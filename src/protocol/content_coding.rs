@@ -252,7 +252,7 @@ impl ContentDecoder {
         Ok((used, filled))
     }
 
-    /// What follows a byte that is no data.
+    /// What follows a byte that is not data.
     fn after(&mut self, byte: u8, rest: &[u8]) -> Result<CodingState, ProtocolFault> {
         Ok(match self.state {
             CodingState::GzipHeader(header) => match header.after(byte) {
@@ -316,7 +316,7 @@ impl GzipHeader {
     const START: Self = Self::Fixed { n: 0, flags: 0 };
 
     /// What follows a byte: another part, or `Some(None)` for the data. `None`
-    /// where it is no gzip.
+    /// where it is not gzip.
     fn after(self, byte: u8) -> Option<Option<Self>> {
         Some(match self {
             Self::Fixed { n, flags } => {

@@ -107,7 +107,7 @@ fn members_follow_each_other_and_padding_is_no_content() {
         decoded(&ContentCoding::Gzip, &[&members], 16),
         Ok(b"one two".to_vec())
     );
-    // An empty body, as of a 401, is no fault.
+    // An empty body, as of a 401, is not a fault.
     assert_eq!(decoded(&ContentCoding::Gzip, &[], 16), Ok(Vec::new()));
     assert_eq!(decoded(&ContentCoding::Deflate, &[], 16), Ok(Vec::new()));
 }

@@ -65,7 +65,7 @@ const METHOD_NOT_FOUND: i64 = -32601;
 ///   legacy server answers so), as is a result without `supportedVersions`.
 /// - The modern codes prove modern under any status but 401 and 403.
 /// - A list of legacy revisions only, in a discovery or with −32022, is legacy. A
-///   list without any is no discovery.
+///   list without any is not a discovery.
 /// - 500 and 501 are legacy: some servers fail over a method unknown to them.
 /// - Redirects are the HTTP side's business and end up as `NotMcp`.
 pub fn judge_probe(status: u16, body: &[u8], id: u64) -> ProbeVerdict {

@@ -171,7 +171,7 @@ pub fn excerpt(bytes: &[u8]) -> String {
     shown_part(&String::from_utf8_lossy(head), EXCERPT_MAX, bytes.len())
 }
 
-/// What is said of bytes that are no text, such as an image or compressed content: how
+/// What is said of bytes that are not text, such as an image or compressed content: how
 /// many, and how they begin. `None`: they are to be shown.
 pub fn no_text(bytes: &[u8]) -> Option<String> {
     const ODD_MIN: usize = 4;
@@ -188,7 +188,7 @@ pub fn no_text(bytes: &[u8]) -> Option<String> {
     let begin = bytes.iter().take(BEGIN_BYTES);
     let begin: Vec<String> = begin.map(|byte| format!("{byte:02x}")).collect();
     Some(format!(
-        "{} bytes that are no text (they begin with {})",
+        "{} bytes that are not text (they begin with {})",
         bytes.len(),
         begin.join(" ")
     ))
@@ -215,7 +215,7 @@ mod tests {
         let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\xaa\x56\x4a\x2d\x2a\xca\x2f\x02\x00";
         assert_eq!(
             excerpt(gzip),
-            "19 bytes that are no text (they begin with 1f 8b 08 00 00 00 00 00)"
+            "19 bytes that are not text (they begin with 1f 8b 08 00 00 00 00 00)"
         );
         // Latin-1, and one broken letter in many.
         let latin = b"Zug\xe4nge f\xfcr M\xfcller und S\xf6hne sind gesperrt";

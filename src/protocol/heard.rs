@@ -161,7 +161,7 @@ fn hear_subscribed(
     if watch.end().is_some() {
         return Ok(());
     }
-    // What is not UTF-8 is no message, whatever is left of it.
+    // What is not UTF-8 is not a message, whatever is left of it.
     let text = String::from_utf8_lossy(data.trim_ascii());
     match watch.look_at(&text)? {
         Followed::Message => say(hear_one(&text)),

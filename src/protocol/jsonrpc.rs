@@ -2,7 +2,7 @@
 //! stays the text that it is.
 //!
 //! Tolerant where the wire is (order of members, escapes, a missing
-//! `jsonrpc`, an `error` that is no object), strict in what counts as an
+//! `jsonrpc`, an `error` that is not an object), strict in what counts as an
 //! answer: `result` or `error`, and no `method`. Of a member that occurs twice
 //! the last counts. It does not know which request an answer belongs to.
 
@@ -256,7 +256,7 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
     }
 }
 
-/// JSON of another type than an object is no message.
+/// JSON of another type than an object is not a message.
 #[cold]
 fn why_no_object(text: &str) -> FaultKind {
     let mut scan = Scan::new(text);

@@ -86,7 +86,7 @@ impl Arguments {
     /// Reads a JSON object.
     ///
     /// # Errors
-    /// The text is no JSON, nests deeper than 127 levels, or is no object.
+    /// The text is not JSON, nests deeper than 127 levels, or is not an object.
     pub fn read(json: &str) -> Result<Self, serde_json::Error> {
         Ok(Self {
             values: serde_json::from_str(json)?,

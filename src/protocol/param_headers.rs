@@ -128,7 +128,7 @@ fn read_mark(
     };
     let Some(kind) = schema.get("type").and_then(read_kind) else {
         return Err(format!(
-            "x-mcp-header `{shown}` is on a property that is no string, integer or boolean"
+            "x-mcp-header `{shown}` is on a property that is not a string, integer or boolean"
         ));
     };
     if path.len() > PATH_NAMES_MAX || path.iter().map(String::len).sum::<usize>() > PATH_BYTES_MAX {

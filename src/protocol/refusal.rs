@@ -55,7 +55,7 @@ pub fn judge_refusal(status: u16, body: &[u8], offered: &[Revision]) -> Refusal 
     let error = read_error_body(body).or_else(|| error_in(body));
     let is_success = (200..300).contains(&status);
     if is_success && error.is_none() {
-        // Something else was answered, which is no refusal.
+        // Something else was answered, which is not a refusal.
         return Refusal::Final;
     }
     if let Some((known, unknown)) = error.as_ref().and_then(listed) {

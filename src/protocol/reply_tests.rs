@@ -353,7 +353,7 @@ fn of_a_batch_a_bounded_number_of_messages_is_looked_at() {
         assert_eq!(read(&batch(999, notification)), "complete");
         assert_eq!(read(&batch(1000, notification)), too_large);
     }
-    // What is no object is no message, and costs nothing.
+    // What is not an object is not a message, and costs nothing.
     assert_eq!(json(&batch(999, "0")), "complete");
     assert_eq!(json(&array(1_000_000, "0")), too_large);
     assert_eq!(json("[0,[1]]"), "neither result nor error: [0,[1]]");

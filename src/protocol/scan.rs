@@ -23,7 +23,7 @@ fn marks(word: u64) -> u64 {
     let quotes = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
     let backslashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
     let controls = word.wrapping_sub(ONES * 0x20);
-    // What has the high bit itself is none of them.
+    // A byte that has the high bit itself is not one of them.
     (quotes | backslashes | controls) & !word & (ONES << 7)
 }
 

@@ -3,7 +3,7 @@
 //! Bytes in, events out, at any cut. An event that lies whole in the input is
 //! lent from there; only what is cut gets copied. It does not know what events
 //! hold: data is bytes, and U+2028 in it is data. An event without its final
-//! blank line is no event, as the standard says.
+//! blank line is not an event, as the standard says.
 
 use std::time::Duration;
 

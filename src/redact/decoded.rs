@@ -15,11 +15,11 @@ pub(super) const CUTS: [&str; 2] = ["…", "..."];
 /// where each of them is in an address.
 pub(super) const LEVELS_MAX: usize = 6;
 
-/// A text is read in so many ways at most: 17 were the most that random secrets in four
+/// A text is read in this many ways at most: 17 were the most that random secrets in four
 /// levels of escapes had.
 const READINGS_MAX: usize = 32;
 
-/// Beyond so many bytes of all readings, only both kinds of escapes are undone together.
+/// Beyond this many bytes of all readings, only both kinds of escapes are undone together.
 const READINGS_BYTES_MAX: usize = 8 << 20;
 
 /// Which escapes are undone.
@@ -294,7 +294,7 @@ fn expect(bytes: &[u8], at: usize, wanted: &[u8]) -> Result<(), usize> {
     differs.map_or(Ok(()), |(at, _)| Err(at))
 }
 
-/// The number that so many hexadecimal digits make.
+/// The number that this many hexadecimal digits make.
 fn number(bytes: &[u8], at: usize, n_digits: usize) -> Result<u32, usize> {
     (at..at + n_digits).try_fold(0, |number, at| {
         let byte = bytes.get(at).copied().unwrap_or_default();
@@ -322,7 +322,7 @@ mod tests {
             &[r#"{"a":"x\"y"}"#, r#"{"a":"x"y"}"#],
         );
         check("%255Cn", &["%5Cn", "\\n", "\n"]);
-        // What is no escape stays.
+        // What is not an escape stays.
         check(
             r"C:\dir 100% %zz %ff %C3x \ud83dx \u12x\",
             &[r"C:\dir 100% %zz %ff %C3x \ud83dx \u12x"],

@@ -20,7 +20,7 @@ const BYTES_MAX: usize = 16 << 20;
 /// What a value costs beside its bytes.
 const BYTES_PER_VALUE: usize = 64;
 
-/// The texts that are taken out of a value that is no text.
+/// The texts that are taken out of a value that is not text.
 const LEAVES_MAX: usize = 64;
 
 /// The secrets that the users of a run hold.
@@ -47,7 +47,7 @@ struct HeldSecret {
 }
 
 impl LiveSecrets {
-    /// No secrets, in so many shards.
+    /// No secrets, in this many shards.
     pub fn new(n_shards: usize) -> Arc<Self> {
         let shards = (0..n_shards.max(1)).map(|_| Mutex::default()).collect();
         Arc::new(Self { shards })

@@ -197,7 +197,7 @@ fn quoted_text(text: &str, start: usize, level: u32) -> Member {
 
 /// Finds the texts in the list or the object that begins at a place, but no names, and
 /// none in a schema, which tells what a credential looks like. Hands out where it ends;
-/// of what is no JSON, where that begins.
+/// of what is not JSON, where that begins.
 fn values_within(text: &str, start: usize, level: u32, found: &mut Vec<Member>) -> usize {
     let (mut depth, mut at, n_found) = (0_usize, start, found.len());
     let mut is_schema = false;
@@ -307,7 +307,7 @@ fn name_before(text: &str, end: usize) -> &str {
     &before[before.len() - length..]
 }
 
-/// After `=` whatever stands there, after `:` what is quoted or is no word: a message may
+/// After `=` whatever stands there, after `:` what is quoted or is not a word: a message may
 /// say `invalid token: expired`.
 fn value_after_mark(text: &str, start: usize, is_set: bool) -> Option<Member> {
     let rest = text[start..].trim_start_matches([' ', '\t', '>']);

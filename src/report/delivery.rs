@@ -133,7 +133,7 @@ pub fn deliver<R: Reported>(
 /// is stored. `path` names its file; `None` where it has none.
 ///
 /// # Errors
-/// Where the form is none for a report of this kind, or the file system or the stream
+/// Where a report of this kind has no such form, or the file system or the stream
 /// refuses.
 pub fn show(
     stored: Stored,

@@ -168,7 +168,7 @@ const REPORT_BYTES_MAX: u64 = 256 << 20;
 /// Reads a report of one kind back.
 ///
 /// # Errors
-/// Where there is no such file, it is no report of this kind, or one of a version
+/// Where there is no such file, it is not a report of this kind, or one of a version
 /// that this program cannot read.
 pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
     let kind = R::KIND;
@@ -196,7 +196,7 @@ pub fn read<R: Reported>(path: &Path) -> Result<R, UserError> {
 /// Reads a report of whatever kind back; `-` is the standard input.
 ///
 /// # Errors
-/// Where there is no such file, it is no report, or one of a version that this
+/// Where there is no such file, it is not a report, or one of a version that this
 /// program cannot read.
 pub fn read_stored(path: &Path) -> Result<Stored, UserError> {
     let document = StoredText::read(path, "report", REPORT_BYTES_MAX, STORED_HINT)?;

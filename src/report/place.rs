@@ -139,7 +139,7 @@ impl Place {
     /// disk for good.
     ///
     /// # Errors
-    /// As [`write`](Self::write); also where it is no file.
+    /// As [`write`](Self::write); also where it is not a file.
     pub fn replace(self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         match self.kind {
             Kind::File {

@@ -209,7 +209,7 @@ fn describe_network(plan: &Plan, lines: &mut Lines) {
         lines.add("name", text);
     }
     if let Some(limit) = network.connect_timeout {
-        let text = format!("stands within {}", format_duration(limit));
+        let text = format!("opened within {}", format_duration(limit));
         lines.add("connection", text);
     }
     if let Some(calls) = network.calls_per_connection {

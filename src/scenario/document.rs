@@ -35,7 +35,7 @@ pub(super) struct Document<'a> {
     /// [`forgive_unset`](Self::forgive_unset).
     unset: RefCell<Vec<(Origin, String)>>,
     secrets: RefCell<Vec<String>>,
-    /// Whether what is no template is text: the config has neither flows nor data, whose
+    /// Whether what is not a template is text: the config has neither flows nor data, whose
     /// values templates could name.
     is_lenient: Cell<bool>,
     /// What was taken for text in a lenient config, with the key that it belongs to.
@@ -141,7 +141,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// From now on what is no template is at fault.
+    /// From now on what is not a template is at fault.
     pub(super) fn be_strict(&self) {
         self.is_lenient.set(false);
     }
@@ -151,12 +151,12 @@ impl<'a> Document<'a> {
         self.uses.take()
     }
 
-    /// What is no template and is sent as it stands, each with the key that it belongs to.
+    /// What is not a template and is sent as it stands, each with the key that it belongs to.
     pub(super) fn take_unknown(&self) -> Vec<(String, String)> {
         self.unknown.take()
     }
 
-    /// The text in canonical form, and as it is shown; `fill` fills in what is no template.
+    /// The text in canonical form, and as it is shown; `fill` fills in what is not a template.
     /// `None` where something in it is at fault.
     pub(super) fn understand(
         &self,
@@ -744,7 +744,7 @@ impl<'a> Entry<'a> {
         Some((text?, uses))
     }
 
-    /// A word or quantity in a text, which is no secret.
+    /// A word or quantity in a text, which is not a secret.
     fn word_text(&self, accepted: &str) -> Option<Shown<String>> {
         let DeValue::String(written) = self.value else {
             return self.refuse_type(accepted);
@@ -753,7 +753,7 @@ impl<'a> Entry<'a> {
     }
 
     /// A quantity in a text: `parse` reads it, or it is reported as written. Such
-    /// a value is no secret.
+    /// a value is not a secret.
     pub(super) fn parse<T>(
         &self,
         accepted: &str,

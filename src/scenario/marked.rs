@@ -70,7 +70,7 @@ mod tests {
     fn a_marker_goes_behind_what_an_argument_says() {
         let check = |json: &str, path: &str, expected: Option<&str>| {
             let Some(MarkedPlace::Path(names)) = MarkedPlace::path(path) else {
-                panic!("{path} is no path");
+                panic!("{path} is not a path");
             };
             let arguments = Arguments::read(json).ok();
             let made = with_marker(arguments.as_ref(), &names);

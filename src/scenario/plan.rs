@@ -70,7 +70,7 @@ pub struct Plan {
     /// What virtual users do: each iteration is one of these. Not empty.
     #[serde(flatten, serialize_with = "as_flows")]
     pub(crate) flows: Vec<Flow>,
-    /// Where each request's token comes from, where it is no header.
+    /// Where each request's token comes from, where it is not a header.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<TokenPlan>,
     /// Rows that templates take values from.
@@ -285,7 +285,7 @@ impl TokenPlan {
     }
 }
 
-/// Tokens that come are no part of a plan.
+/// Tokens that come are not part of a plan.
 impl PartialEq for TokenPlan {
     fn eq(&self, other: &Self) -> bool {
         self.origin == other.origin
@@ -559,13 +559,13 @@ pub struct Step {
     pub name: Option<String>,
     /// Done in the first iteration of each session only.
     pub is_once: bool,
-    /// So many times, one after the other; at least 1.
+    /// This many times, one after the other; at least 1.
     pub repeat: u32,
     /// Done again and again, instead, until an answer says enough.
     pub until: Option<Until>,
     /// The pause after it.
     pub think: Option<ThinkTime>,
-    /// The same call so many times at once, each on a connection of its own; at
+    /// The same call this many times at once, each on a connection of its own; at
     /// least 1, and 1 where there are several calls.
     pub parallel: u32,
     /// Not empty; several are made at once, each on a connection of its own.
@@ -613,7 +613,7 @@ pub struct Until {
     pub equals: Value,
     /// The pause between two polls.
     pub every: Duration,
-    /// After so many polls the last one fails; at least 1.
+    /// After this many polls the last one fails; at least 1.
     pub at_most: u32,
 }
 
@@ -1080,7 +1080,7 @@ fn is_usual(network: &Network) -> bool {
     network.is_usual()
 }
 
-/// What of a canonical text is no template.
+/// What of a canonical text is not a template.
 fn literals(canonical: &str) -> String {
     let Ok(text) = template::parse(canonical) else {
         return canonical.to_string();

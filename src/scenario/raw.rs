@@ -168,7 +168,7 @@ keys! {
         addresses: AddressUse = Words(ADDRESS_USES),
         /// Look the server's name up again after this time; once unless given.
         dns_ttl: Duration = LENGTH,
-        /// Close each connection after so many requests; never unless given.
+        /// Close each connection after this many requests; never unless given.
         calls_per_connection: u32 = Whole(1..=u32::MAX),
         /// How long a connection is used: for one session, which it is unless given, across
         /// the sessions of its user, or for one call, after whose answer it is closed without
@@ -191,7 +191,7 @@ keys! {
         graceful_stop: Duration = LENGTH_OR_ZERO,
         /// Users start evenly across this time.
         ramp_up: Duration = LENGTH_OR_ZERO,
-        /// Exactly so many iterations in all, or the duration, whichever ends first.
+        /// Exactly this many iterations in all, or the duration, whichever ends first.
         iterations: u64 = Whole(1..=u64::MAX),
         /// Makes choices and generated data repeatable; drawn unless given.
         seed: u64 = Whole(0..=u64::MAX),
@@ -379,7 +379,7 @@ keys! {
         equals: Value = ANY,
         /// From the end of one call to the start of the next; `1s` unless given.
         every: Duration = LENGTH_OR_ZERO,
-        /// After so many calls the step has failed; 60 unless given.
+        /// After this many calls the step has failed; 60 unless given.
         at_most: u32 = Whole(1..=REPEAT_MAX),
     }
 }
@@ -476,7 +476,7 @@ keys! {
         name: Shown<String> = Name("a name such as `sign in`"),
         /// `session`: done when a session begins, and not again in that session.
         once: bool = Words(&[("session", true)]),
-        /// So many times, one after the other; 1 unless given.
+        /// This many times, one after the other; 1 unless given.
         repeat: u32 = Whole(1..=REPEAT_MAX),
         /// Repeats the call until its answer has a value.
         until: Until = Own {
@@ -485,7 +485,7 @@ keys! {
         },
         /// The pause after it: a duration, or a table with its distribution.
         think: ThinkTime = Own { read: read_think, schema: think_schema },
-        /// So many calls at once in one session, each on its own connection.
+        /// This many calls at once in one session, each on its own connection.
         parallel: u32 = Whole(1..=PARALLEL_MAX),
         /// The name of the tool.
         tool: Shown<String> = TOOL,
@@ -622,7 +622,7 @@ keys! {
             ("constant", Distribution::Constant),
             ("poisson", Distribution::Poisson),
         ]),
-        /// So many arrivals at once, at every multiple of `every`.
+        /// This many arrivals at once, at every multiple of `every`.
         burst: u32 = Whole(1..=VUS_MAX),
         /// The time from one burst to the next.
         every: Duration = LENGTH,
@@ -718,7 +718,7 @@ const SOURCE: Own<Source> = Own {
         match Source::parse(&text.value) {
             Ok(source) => Some(source),
             // What came from the environment is not repeated.
-            Err(_) if text.value != text.shown => entry.refuse("is no path", SOURCE_FORM),
+            Err(_) if text.value != text.shown => entry.refuse("is not a path", SOURCE_FORM),
             Err(fault) => entry.refuse(said(&fault.to_string()), SOURCE_FORM),
         }
     },
@@ -952,7 +952,7 @@ fn read_extract(entry: &Entry<'_>) -> Option<Vec<ExtractEntry>> {
         if !template::is_name(&name) {
             let accepted = "letters, digits, `_` and `-`, no digit first, and no word of the \
                             language of templates such as `now`";
-            source = entry.refuse("is no name for a value", accepted);
+            source = entry.refuse("is not a name for a value", accepted);
         }
         ExtractEntry {
             place: entry.place.clone(),
@@ -1006,7 +1006,7 @@ fn read_expect(entry: &Entry<'_>) -> Option<Expectations> {
             let accepted = "one of `contains`, `matches`, `equals` beside it";
             entry
                 .document()
-                .report(place, "is looked at for nothing", accepted);
+                .report(place, "has nothing to be compared with", accepted);
         }
         let source = keys.path.value;
         let contains = keys.contains.value.into_iter().flatten();
@@ -1081,7 +1081,7 @@ fn read_data(table: &Table<'_>) -> Vec<DataEntry> {
         };
         if template::parse(&format!("{{{{data.{name}.x}}}}")).is_err() {
             let accepted = "a name of letters, digits, `_` and `-`";
-            let _: Option<()> = entry.refuse("is no name for a data set", accepted);
+            let _: Option<()> = entry.refuse("is not a name for a data set", accepted);
         }
         let keys = DataKeys::read(&mut table, Which::Given);
         match (&keys.file.origin, &keys.rows.origin) {
@@ -1257,7 +1257,7 @@ fn read_session(entry: &Entry<'_>) -> Option<SessionRule> {
 
 keys! {
     struct SessionKeys {
-        /// After so many iterations.
+        /// After this many iterations.
         iterations: u64 = Whole(1..=u64::MAX),
         /// After this time.
         lifetime: Duration = LENGTH,
@@ -1729,7 +1729,7 @@ fn put_marker(
                 *arguments = Some(made);
                 return Some(action);
             }
-            None => "leads to what is no text",
+            None => "leads to a value that is not text",
         },
         // No list tells what the request takes.
         MarkedPlace::First if is_request => "names none of the `params`",
@@ -1753,7 +1753,10 @@ fn any_request(
     };
     if params.value.as_ref().is_some_and(has_no_object) {
         let entry = table.take("params")?;
-        return entry.refuse("has a `_meta` that is no table", "a table, or no `_meta`");
+        return entry.refuse(
+            "has a `_meta` that is not a table",
+            "a table, or no `_meta`",
+        );
     }
     let name_header = std::mem::take(&mut keys.name_header);
     let path = match name_header.is_given() {

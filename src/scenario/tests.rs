@@ -1052,7 +1052,7 @@ fn values_and_expectations_are_read() {
         json!({"user": "{{data.users.name}}", "at": "{{now}}", "password": "{{data.users.password}}"})
     );
     assert_eq!(step[0]["secret"], json!(["token", "id"]));
-    // As it is written: what stands for braces is no template.
+    // As it is written: what stands for braces is not a template.
     assert_eq!(
         step[1]["arguments"]["{{id}}"][0]["a"],
         "{{{{x}} {{id}} ${API_KEY}"
@@ -1166,13 +1166,13 @@ mode = "random"
                 wrong; expected `{{random.int LOW HIGH}}`, two whole numbers of 64 bits, the \
                 lower first"
                 .to_string(),
-            "a.toml:10:43: flow[1].step[1].arguments.b: `{{vuu}}` is no template; did you mean \
+            "a.toml:10:43: flow[1].step[1].arguments.b: `{{vuu}}` is not a template; did you mean \
                 `vu`?"
                 .to_string(),
-            "a.toml:10:58: flow[1].step[1].arguments.c: `{{tokn}}` is no template; did you mean \
+            "a.toml:10:58: flow[1].step[1].arguments.c: `{{tokn}}` is not a template; did you mean \
                 `token`?"
                 .to_string(),
-            "a.toml:11:35: flow[1].step[1].extract.now: is no name for a value; expected letters, \
+            "a.toml:11:35: flow[1].step[1].extract.now: is not a name for a value; expected letters, \
                 digits, `_` and `-`, no digit first, and no word of the language of templates \
                 such as `now`"
                 .to_string(),
@@ -1185,7 +1185,7 @@ mode = "random"
             "a.toml:16:11: flow[1].step[2].secret[1]: `later3` is not extracted here; expected \
                 the name of a value in `extract`; did you mean `later`?"
                 .to_string(),
-            "a.toml:17:19: flow[1].step[2].expect.path: is looked at for nothing; expected one of \
+            "a.toml:17:19: flow[1].step[2].expect.path: has nothing to be compared with; expected one of \
                 `contains`, `matches`, `equals` beside it"
                 .to_string(),
             "a.toml:18:9: flow[1].step[2].until: the key `path` is missing; expected a path such \
@@ -1239,7 +1239,7 @@ fn what_is_no_template_is_sent_as_it_stands_without_flows_and_data() {
     assert_eq!(
         plan.notices,
         [
-            "what is no template is sent as it stands in a config without `[[flow]]` and \
+            "what is not a template is sent as it stands in a config without `[[flow]]` and \
              `[data]`: `{{a}}` (headers.X-A), `{{name}}` (scenario[1].arguments.a), \
              `{{data.a.b}}` (scenario[1].arguments.a), `{{` (scenario[1].arguments.b)"
         ]
@@ -1358,7 +1358,7 @@ fn a_value_of_another_flow_is_told_from_what_is_no_template() {
              `flow[1].step[1].extract.tok` brings it, and values stay within their flow; expected \
              a step before this one in its flow that extracts it",
             &format!(
-                "a.toml:12:19: flow[2].step[1].arguments.a: `{{{{tokk}}}}` is no template; \
+                "a.toml:12:19: flow[2].step[1].arguments.a: `{{{{tokk}}}}` is not a template; \
                  expected {ACCEPTED}"
             ),
         ],
@@ -2189,7 +2189,7 @@ fn the_nearest_config_is_found() {
     let inner = folder.join("a/b");
     std::fs::create_dir_all(&inner).expect("a folder for the test");
     std::fs::create_dir_all(folder.join(".pmcp")).expect("a folder for the config");
-    // A folder of that name is no config.
+    // A folder of that name is not a config.
     std::fs::create_dir_all(folder.join("a").join(CONFIG_PATH)).expect("a decoy");
     let path = folder.join(CONFIG_PATH);
     std::fs::write(&path, STEP).expect("a config");

@@ -32,7 +32,7 @@ pub(super) enum SlotForm {
     /// As text inside of a JSON string: a string without its quotes, anything else
     /// as its JSON text, escaped.
     InText,
-    /// As text that is no JSON: of a string what it says, of anything else its JSON
+    /// As text that is not JSON: of a string what it says, of anything else its JSON
     /// text.
     Raw,
 }

@@ -26,9 +26,9 @@ pub enum Expression {
     },
     /// `{{random.choice a b c}}`: one of the words, which are not none.
     RandomChoice(Vec<String>),
-    /// `{{random.string 16}}`: so many letters and digits of ASCII.
+    /// `{{random.string 16}}`: this many letters and digits of ASCII.
     RandomString(u32),
-    /// `{{random.words 5}}`: so many words with blanks between.
+    /// `{{random.words 5}}`: this many words with blanks between.
     RandomWords(u32),
     /// `{{isolation.marker}}`: a text that tells whose call it is, another one in each.
     Marker,
@@ -164,7 +164,7 @@ impl Expression {
             },
             name if words.is_empty() && is_name(name) => Ok(Expression::Value(name.to_string())),
             _ => Err(Wrong {
-                what: format!("`{{{{{content}}}}}` is no template"),
+                what: format!("`{{{{{content}}}}}` is not a template"),
                 accepted: ACCEPTED,
                 nearest: nearest(head, BUILT_IN).map(str::to_string),
             }),
@@ -232,7 +232,7 @@ impl TemplateText {
         &self.pieces
     }
 
-    /// The text from which [`parse`] makes the same again: what is no template has
+    /// The text from which [`parse`] makes the same again: what is not a template has
     /// its `{{` written as `{{{{`.
     #[cfg(test)]
     pub(super) fn canonical(&self) -> String {

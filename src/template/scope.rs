@@ -136,7 +136,7 @@ impl Scope {
         template
     }
 
-    /// The template of a canonical text that is no JSON: a header's value.
+    /// The template of a canonical text that is not JSON: a header's value.
     pub fn raw(&mut self, canonical: &str) -> Template {
         let mut template = Template::default();
         for piece in understood(canonical).pieces() {
@@ -187,7 +187,7 @@ impl Scope {
     }
 }
 
-/// A canonical text has no fault; of one that is none, nothing is a template.
+/// A canonical text has no fault; in any other text, nothing is a template.
 fn understood(canonical: &str) -> TemplateText {
     parse(canonical).unwrap_or_else(|_| TemplateText::literal(canonical))
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::shared::Shared;
 use crate::scheduler::{Wake, current_task, give_way, park, unpark};
 
-/// So many arrivals are handed out before others have their turn: a schedule may have more
+/// This many arrivals are handed out before others have their turn: a schedule may have more
 /// than a thread can hand out, and the end of the load must be heard of all the same.
 const HANDED_OUT_AT_ONCE: u32 = 1024;
 

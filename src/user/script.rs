@@ -197,7 +197,7 @@ pub(super) struct FlowStep {
 pub(super) struct Turn {
     /// Not empty.
     pub(super) calls: Vec<FlowCall>,
-    /// Each of them so many times; at least 1.
+    /// Each of them this many times; at least 1.
     pub(super) parallel: u32,
     pub(super) form: TurnForm,
 }

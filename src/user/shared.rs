@@ -52,10 +52,10 @@ pub struct Shared {
     n_listening: Cell<u32>,
     /// The most of them at once.
     pub n_listening_max: Cell<u32>,
-    /// When the first call began. Handshakes are no calls.
+    /// When the first call began. Handshakes are not calls.
     pub first_begin: Cell<Option<Instant>>,
     /// The end of the last call that succeeded or failed. Handshakes and the
-    /// ends of sessions are no calls.
+    /// ends of sessions are not calls.
     pub last_end: Cell<Option<Instant>>,
     /// When the last call was given up, if one was.
     pub last_given_up: Cell<Option<Instant>>,

@@ -244,7 +244,7 @@ impl VirtualUser {
         let row = self.shared.script.role(self.population).handshake_row;
         self.shared.start(row);
         let mut report = match self.check_token().and_then(|()| self.fill_headers()) {
-            // It is no call: who wants to go need not wait for it.
+            // It is not a call: who wants to go need not wait for it.
             Ok(()) => dispensable(|| self.session.open()),
             Err(trouble) => CallReport {
                 result: Err(trouble),

@@ -77,7 +77,7 @@ const DELAY_MIN: Duration = Duration::from_millis(1);
 /// Where more than one call in this many had to connect, lateness contains the
 /// making of connections, which the server may be slow at.
 pub(super) const CALLS_PER_CONNECT: u64 = 100;
-/// So many seconds in a row with slow reading are no accident.
+/// This many seconds in a row with slow reading are no accident.
 const SLOW_READING_SECONDS: u32 = 3;
 
 /// Whether the generator was the limit in this second.

@@ -15,7 +15,7 @@ use crate::scheduler::Waker;
 pub enum Command {
     /// Holders have these tokens from now on.
     SetTokens(Arc<[HeldToken]>),
-    /// So many users of this worker are wanted from now on.
+    /// This many users of this worker are wanted from now on.
     SetUsers(u32),
     /// The load begins at this instant: arrivals are due from here on, and
     /// ticks are counted from it.
@@ -129,7 +129,7 @@ impl Handle {
     }
 
     /// Sends a command and wakes the worker. A worker that has ended takes
-    /// none, which is no error.
+    /// none, which is not an error.
     pub fn send(&self, command: Command) {
         // A recorder that finds no room is made anew by the worker's need.
         let is_spare = matches!(command, Command::Recycle(_));

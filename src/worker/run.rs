@@ -220,7 +220,7 @@ impl<'a> Worker<'a> {
                 Command::SetTokens(held) => self.shared.set_tokens(&held),
                 Command::Begin(origin) => {
                     self.shared.origin.set(Some(origin));
-                    // What was before is no part of the load.
+                    // What was before is not part of the load.
                     self.take_usage();
                     self.shared.recorder.borrow_mut().forget_opening();
                     self.shared.rouse();

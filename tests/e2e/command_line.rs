@@ -998,7 +998,7 @@ impl DemoProcess {
             .strip_prefix("http://")
             .and_then(|rest| rest.strip_suffix("/mcp"))
             .and_then(|address| address.parse().ok())
-            .unwrap_or_else(|| panic!("{url:?} is no address"));
+            .unwrap_or_else(|| panic!("{url:?} is not an address"));
         Self {
             url,
             address,

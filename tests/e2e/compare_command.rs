@@ -227,8 +227,7 @@ fn the_same_run_twice_is_said_to_be_the_same() {
     let both = ["--base", "a.json", "--base", "b.json", "copy.json"];
     let both = compare(&both, &reports).run().expect_code(2);
     assert!(
-        both.stderr
-            .contains("the run `copy.json` stands on both sides"),
+        both.stderr.contains("the run `copy.json` is on both sides"),
         "{both}"
     );
 }

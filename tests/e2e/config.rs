@@ -236,7 +236,7 @@ fn faults_of_flows_and_of_their_data_are_told_at_once_with_file_and_line() {
     for part in [
         "a.toml:7:22: flow[1].step[1].arguments.text: the data set `people` has no column `nmae`",
         "did you mean `name`?",
-        "`{{greting}}` is no template",
+        "`{{greting}}` is not a template",
         "did you mean `uuid`?",
         "a.toml:10:8: flow[1].step[2].type: `requst` is not known",
         "sub/more.csv:3: ",

@@ -144,7 +144,7 @@ fn what_a_server_says_of_a_credential_is_hidden_everywhere() {
     assert!(call.path.contains("query-0815"), "{}", call.path);
 }
 
-/// Refuses each call with the credential in a body that is no message.
+/// Refuses each call with the credential in a body that is not a message.
 fn refuse(request: &Request, connection: &mut Connection) -> Next {
     if request.method() != "tools/call" {
         return legacy(request, connection);

@@ -282,7 +282,7 @@ fn a_marker_without_a_place_is_refused_before_any_call() {
         isolation = "a..b"
         "#,
         &[
-            "leads to what is no text",
+            "leads to a value that is not text",
             "names none of the `params`",
             "the name of an argument such as `text` or `customer.note`",
             "isolation",

@@ -483,7 +483,7 @@ fn a_proxy_of_plain_requests_is_named_where_it_may_be_to_blame() {
         let of_proxy = proxy.address().to_string();
         let told = told_run(url, &["--proxy", &of_proxy, "--timeout=300ms"]).run();
         let told = told.expect_code(1).tells("Proxies", case);
-        let hint = format!("the proxy {of_proxy} stands between: `--no-proxy '*'`");
+        let hint = format!("requests go through the proxy {of_proxy}: `--no-proxy '*'`");
         assert!(told.stderr.contains(&hint), "{told}");
         told
     };

@@ -155,7 +155,7 @@ fn a_login_is_refused_where_it_could_be_stolen() {
         "larger than",
     );
     check(
-        "an address that is no web page",
+        "an address that is not a web page",
         metadata(json!({"authorization_endpoint": "ftp://x/"})),
         "no `authorization_endpoint`",
     );
@@ -596,7 +596,7 @@ fn what_cannot_be_meant_is_refused_before_anybody_is_asked() {
     let id = ["--oauth-client-id", "ci"];
     let key = ["--oauth-private-key", "no.pem"];
     refused(
-        "a key that is none",
+        "a file that is not a key",
         &[id, key].concat(),
         "no private key in PEM form",
         2,

@@ -264,7 +264,7 @@ pub(crate) fn check_identity(report: &Value, name: &str, version: &str, era: &st
     assert_eq!(server["revision"], revision, "{server}");
 }
 
-/// Each user has one connection and one handshake, which is no call; where there
+/// Each user has one connection and one handshake, which is not a call; where there
 /// are sessions, each is ended.
 pub(crate) fn check_sessions(report: &Value, has_sessions: bool) {
     assert_eq!(report["server"]["has_sessions"], has_sessions, "{report:#}");

@@ -93,7 +93,7 @@ fn every_sdk_counts_what_we_count() {
 /// What came of it, as a row of the table.
 fn check(served: &Served) -> String {
     let server = (served.start)();
-    // What finds the server and lists its tools is no call.
+    // What finds the server and lists its tools is not a call.
     let (before, of_find) = posts(&server, served);
     let report = run_marked(&server, served, 5, N_CALLS);
     let counted = match &server {

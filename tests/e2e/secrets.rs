@@ -286,7 +286,7 @@ fn check_reports(finished: &Finished) {
 /// The command that most of the mistakes are made in.
 const RUN: [&str; 4] = ["run", "http://127.0.0.1:1/mcp", "--tool", "t"];
 
-/// What is no secret's place, or no good one, is told without showing it.
+/// What is not a secret's place, or no good one, is told without showing it.
 #[test]
 fn a_mistake_shows_no_secret() {
     let secret = planted("odd");

@@ -1,5 +1,5 @@
 //! `report`: a stored report is shown as the fresh one was, whatever its kind, and
-//! a file that is none is refused with the reason.
+//! a file that is not one is refused with the reason.
 
 use serde_json::Value;
 

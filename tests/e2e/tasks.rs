@@ -85,7 +85,7 @@ fn what_a_task_ends_with_is_the_call_s() {
             .checked_report()
     };
     let report = run("done");
-    // The second is answered at once, and is no task.
+    // The second is answered at once, and is not a task.
     assert_eq!(report["totals"]["ok"], 4, "{report:#}");
     let created = step(&report, "tools/call");
     assert_eq!(created["ok"], 2, "{report:#}");

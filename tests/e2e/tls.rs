@@ -97,7 +97,7 @@ fn a_server_of_an_own_authority_is_measured_over_tls() {
     assert!(finished.stdout.contains("TLS 1.3"), "{finished}");
     let seen = front.seen();
     assert_eq!(seen.handshakes, 3, "{seen:?}");
-    // An address is no name to ask for (RFC 6066).
+    // An address is not a name to ask for (RFC 6066).
     assert!(seen.names.is_empty(), "{seen:?}");
     // By the environment, in place of the system's.
     let by_environment = run_at(&front, &root, &[]).env("SSL_CERT_FILE", "ca.pem");
@@ -435,7 +435,7 @@ fn files_that_are_of_no_use_are_told_at_once() {
         &["of no use without a certificate"],
     );
     check(
-        "a name that is none",
+        "a name that is not valid",
         &["--server-name=a b"],
         &["no name that a certificate could have"],
     );
@@ -454,7 +454,7 @@ fn faults_of_a_config_are_told_with_their_place() {
         .tells("TLS", "a file and a name of a config");
     for text in [
         "a.toml:3:6: settings.ca: `nope.pem` cannot be read",
-        "settings.server_name: `a b` is no name",
+        "settings.server_name: `a b` is not a name",
     ] {
         assert!(finished.stderr.contains(text), "{text}: {finished}");
     }

@@ -165,7 +165,7 @@ fn users_have_tokens_of_their_own_from_data() {
             .map(|it| it.header("authorization").unwrap_or_default().to_string())
             .collect()
     };
-    // What is filled in is no command.
+    // What is filled in is not a command.
     let expected = ["Bearer $(false)al'-tok", "Bearer bo-tok"].map(str::to_string);
     assert_eq!(tokens(None), BTreeSet::from(expected));
     for call in &calls {
@@ -328,7 +328,7 @@ fn where_no_token_will_come_the_run_ends() {
     let began = Instant::now();
     let finished = run_work(&server.url(), &words).run().expect_code(1);
     assert!(began.elapsed() < Duration::from_secs(40), "{finished}");
-    let told = "the server refused the token, and no other could be had: the token command";
+    let told = "the server refused the token, and no other was available: the token command";
     assert!(finished.stderr.contains(told), "{finished}");
 }
 

@@ -103,7 +103,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Writes these bytes as they are. A client that has gone is no fault.
+    /// Writes these bytes as they are. A client that has gone is not a fault.
     pub(crate) fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref());
     }

@@ -327,7 +327,7 @@ impl Finished {
             .unwrap_or_else(|| panic!("no report was written\n{self}"));
         let text = std::fs::read_to_string(&path).expect("a report can be read");
         serde_json::from_str(&text)
-            .unwrap_or_else(|error| panic!("{} is no JSON: {error}\n{text}", path.display()))
+            .unwrap_or_else(|error| panic!("{} is not JSON: {error}\n{text}", path.display()))
     }
 
     /// Where the newest report lies.

@@ -149,7 +149,7 @@ impl Source {
     }
 }
 
-/// Words that can be before a path and are no part of it.
+/// Words that can be before a path and are not part of it.
 const KEYWORDS: &[&str] = &[
     "as", "box", "const", "dyn", "else", "for", "if", "impl", "in", "let", "match", "move", "mut",
     "pub", "ref", "return", "static", "unsafe", "use", "where", "while",

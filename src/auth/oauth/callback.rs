@@ -153,7 +153,7 @@ fn judge(target: &str, state: &str) -> Visit {
         return Visit::Other;
     }
     Visit::Awaited(BrowserResponse {
-        // Where it says both, it is no code.
+        // Where it says both, it is not a code.
         code: code.filter(|_| error.is_none()),
         error,
         iss: values("iss"),

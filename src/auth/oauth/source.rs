@@ -356,7 +356,7 @@ fn of_login(
     // Before the lock is taken, which others may wait for.
     let found = known(wire, endpoint, Some(&held.issuer), deadline);
     found.map_err(|fault| match fault {
-        // The server may have gone over to another issuer: its tokens are good for nothing.
+        // The server may have gone over to another issuer: its tokens are of no use.
         Fault::Final { message } => log_in_again(&message, &held.record),
         fault => fault,
     })?;

@@ -199,7 +199,7 @@ impl Store {
         let text = read_text(&self.path, FILE_BYTES_MAX).map_err(at)?;
         // The reader's words would show what stands there.
         let content: Value = serde_json::from_str(&text)
-            .map_err(|error| at(format!("is no JSON (line {})", error.line())))?;
+            .map_err(|error| at(format!("is not JSON (line {})", error.line())))?;
         match content["schema_version"].as_u64() {
             Some(SCHEMA) => Ok(Some(content)),
             // Its entries tell no issuer for certain; cargo-pmcp moves them to schema 2.
@@ -500,8 +500,8 @@ mod tests {
             (r#"{"schema_version": 3}"#, "is of schema 3"),
             (r#"{"schema_version": 1, "entries": {}}"#, "is of schema 1"),
             (r#"{"credentials": {}}"#, "no `schema_version`"),
-            ("{\n\"at-secret", "is no JSON (line 2)"),
-            ("\u{0}", "is no JSON"),
+            ("{\n\"at-secret", "is not JSON (line 2)"),
+            ("\u{0}", "is not JSON"),
             ("[]", "no `schema_version`"),
         ] {
             let (_folder, store) = Folder::new(Some(text));

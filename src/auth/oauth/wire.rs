@@ -31,7 +31,7 @@ pub(super) struct IssuerReply {
 }
 
 impl IssuerReply {
-    /// The body as a JSON object; `None` where it is none.
+    /// The body as a JSON object; `None` where it is not one.
     pub(super) fn object(&self) -> Option<Value> {
         let value = serde_json::from_str(&self.body).ok();
         value.filter(Value::is_object)

@@ -44,7 +44,7 @@ pub(super) fn interval(base: Share, new: Share, alpha: f64) -> (f64, f64) {
     }
 }
 
-/// Beyond so many events on both sides the normal distribution is as exact.
+/// Beyond this many events on both sides the normal distribution is as exact.
 const EVENTS_MAX: u64 = 200;
 
 /// How likely shares that differ as much are where there is no difference.

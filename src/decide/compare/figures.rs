@@ -416,7 +416,7 @@ impl RowOfRun<'_> {
         Some(Mean::of(&values, variance_min))
     }
 
-    /// The least that one of so many values varies by.
+    /// The least that one of this many values varies by.
     fn variance_min(&self, metric: ComparedMetric, n_values: usize) -> f64 {
         let n = self.errors().n as f64 / n_values.max(1) as f64;
         match metric {

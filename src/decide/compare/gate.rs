@@ -25,7 +25,7 @@ const DIFFERENCES_MAX: usize = 10;
 /// Characters of a value that is named.
 const VALUE_CHARS_MAX: usize = 60;
 
-/// Keys of a plan that are no part of the load: what a run is told of, and what its
+/// Keys of a plan that are not part of the load: what a run is told of, and what its
 /// result is judged by.
 const NOT_LOAD: [&str; 11] = [
     "preflight",

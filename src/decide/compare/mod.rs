@@ -571,7 +571,7 @@ fn scale(metric: ComparedMetric, change: f64) -> f64 {
     }
 }
 
-/// One side is so many times the other, at most: else nothing is known.
+/// One side is this many times the other, at most: else nothing is known.
 const CHANGE_MAX: f64 = 1e4;
 
 /// And back; `None` where nothing bounds it.
@@ -600,7 +600,7 @@ fn reshape(row: &mut ComparedRow) {
         .iter()
         .find(|of| of.metric == ComparedMetric::P50);
     if median.and_then(|figure| figure.verdict) != Some(ChangeVerdict::Equivalent) {
-        // What moved as a whole is no question of shape.
+        // What moved as a whole is not a question of shape.
         row.shape = None;
     }
     let Some(shape) = row.shape else {

@@ -779,7 +779,7 @@ fn ramps_and_the_warm_up_are_left_out() {
     assert!(left_out.contains("stage 2 of 3"), "{left_out}");
 }
 
-/// A run with some operations and a flow, whose calls take so many times as long.
+/// A run with some operations and a flow, whose calls take this many times as long.
 fn with_flow(file: &str, of_calls: f64, of_flow: f64) -> RunSample {
     let timed = |scale: f64| {
         by_second(file, move |_, random, slot| {

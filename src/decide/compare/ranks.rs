@@ -36,7 +36,7 @@ impl RunDifferences {
         2.0 * self.chances[0]
     }
 
-    /// Two-sided: how likely so many differences above `limit` are, were the true one
+    /// Two-sided: how likely this many differences above `limit` are, were the true one
     /// `limit`.
     pub(super) fn p_above(&self, limit: f64) -> f64 {
         self.p_of(self.sorted.iter().filter(|value| **value > limit).count())

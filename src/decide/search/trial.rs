@@ -127,7 +127,7 @@ const BASELINE_SIGNIFICANCE: f64 = 0.01;
 /// longer, while requests are under way.
 const SILENCE_SHORTEST: Duration = Duration::from_secs(10);
 
-/// So many ticks in which the generator was the limit, if they are this share of
+/// This many ticks in which the generator was the limit, if they are this share of
 /// all, give the trial up, and two in a row do. A single one may be a hiccup: it
 /// is left out, for its figures are not the server's.
 const LIMITED_MIN: u32 = 3;

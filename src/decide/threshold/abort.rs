@@ -22,7 +22,7 @@ const PARTS_BEYOND: usize = 6;
 const REQUESTS_MIN: u64 = 100;
 const WINDOW_MAX: usize = 60;
 
-/// So many beyond the limit come by chance less often than this: k = 5 of 100 where
+/// This many beyond the limit come by chance less often than this: k = 5 of 100 where
 /// 1 % may be.
 const CHANCE_MAX: f64 = 0.005;
 
@@ -33,13 +33,13 @@ const SHARE_OF_P99: f64 = 0.01;
 const CUSUM_LIMIT: f64 = 5.0;
 const CUSUM_STEP_MAX: f64 = CUSUM_LIMIT / 3.0;
 
-/// At once: more than this share failed of at least so many requests, so many times in
+/// At once: more than this share failed of at least this many requests, this many times in
 /// a row. Seconds that had fewer are taken together until they have as many.
 const OUTAGE_SHARE: f64 = 0.5;
 const OUTAGE_REQUESTS: u64 = 20;
 const OUTAGES: u32 = 3;
 
-/// At once: no request is answered for so long, or for so many times the p99 so far.
+/// At once: no request is answered for so long, or for this many times the p99 so far.
 const SILENCE_SHORTEST: Duration = Duration::from_secs(10);
 const SILENCE_P99S: u32 = 5;
 
@@ -69,7 +69,7 @@ impl WatchedCounts {
         self.missed as f64 > allowed * self.ended as f64
     }
 
-    /// Chance alone rarely makes so many miss the limit.
+    /// Chance alone rarely makes this many miss the limit.
     fn is_no_chance(&self, allowed: f64) -> bool {
         allowed <= 0.0 || binomial_upper_tail(self.ended, self.missed, allowed) <= CHANCE_MAX
     }
@@ -240,7 +240,7 @@ struct Outages {
 }
 
 impl Outages {
-    /// Takes a second in. `Some`: the server is out, by these requests in so many
+    /// Takes a second in. `Some`: the server is out, by these requests in this many
     /// seconds.
     fn see(&mut self, second: WatchedCounts, allowed: f64) -> Option<(WatchedCounts, u32)> {
         self.part.0.add(&second);
@@ -250,7 +250,7 @@ impl Outages {
         }
         let (part, n_seconds) = std::mem::take(&mut self.part);
         let is_outage = part.failed as f64 > OUTAGE_SHARE * part.ended as f64
-            // Where as much may fail, it is none.
+            // Where as much may fail, it is not one.
             && part.is_beyond(allowed);
         if !is_outage {
             *self = Self::default();

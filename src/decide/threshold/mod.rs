@@ -397,7 +397,7 @@ fn find_of_calls(
             };
             count_or_share(limit, failed, calls.finished())
         }
-        _ => MetricValue::nothing("it is no figure of calls"),
+        _ => MetricValue::nothing("it is not a figure of calls"),
     }
 }
 

@@ -100,7 +100,7 @@ impl TlsFault {
             Error::InvalidMessage(InvalidMessage::InvalidContentType)
             | Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
                 let what = match has_stood {
-                    true => "the server sent something that is no TLS",
+                    true => "the server sent something that is not TLS",
                     false => "the server does not speak TLS at this port",
                 };
                 Self::new(what, no_handshake(has_stood))

@@ -64,7 +64,7 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
         .position(|der| Certificate::read(der).is_none())
     {
         let which = match found.len() {
-            1 => "is no certificate".to_string(),
+            1 => "is not a certificate".to_string(),
             _ => format!(
                 "has something broken in place of its certificate {}",
                 odd + 1
@@ -82,7 +82,7 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileFau
     let bytes = files::read(path, BYTES_MAX).map_err(FileFault::new)?;
     if bytes.first() == Some(&DER_SEQUENCE) {
         return PrivateKeyDer::try_from(bytes).map_err(|_| {
-            FileFault::new("is no private key of a form that is read")
+            FileFault::new("is not a private key of a supported form")
                 .hint("read are PKCS#8, SEC1 and PKCS#1")
         });
     }
@@ -115,7 +115,7 @@ fn broken(error: &pem::Error) -> FileFault {
         pem::Error::MissingSectionEnd { .. } => "breaks off in the midst of a section of PEM",
         pem::Error::IllegalSectionStart { .. } => "has a line that begins no section of PEM",
         pem::Error::Base64Decode(_) => "is broken: not all between BEGIN and END is Base64",
-        _ => "is no PEM",
+        _ => "is not PEM",
     };
     FileFault::new(what)
 }

@@ -276,7 +276,7 @@ fn server_name(name: &str) -> Result<ServerName<'static>, UserError> {
 }
 
 fn no_name(name: &str) -> String {
-    format!("`{name}` is no name that a certificate could have")
+    format!("`{name}` is not a name that a certificate can have")
 }
 
 const NAME_FORM: &str = "give the name of a host or an IP address, as it stands in the \

@@ -4,7 +4,7 @@
 //! buffers that the thread lends; what is in plain text has a second pair of them. So a
 //! user that waits costs the state of the connection and no more.
 //!
-//! What a server sends beside its answer, tickets and new keys, is no answer: what was
+//! What a server sends beside its answer, tickets and new keys, is not an answer: what was
 //! noted of the arrival of such records is taken back.
 
 use std::fmt;
@@ -231,7 +231,7 @@ impl TlsTransport {
         }
     }
 
-    /// What came since is no part of the answer, unless a record of it has begun.
+    /// What came since is not part of the answer, unless a record of it has begun.
     fn arrived_without_content(&mut self, before: ArrivalTimes, n_used: usize) {
         let exchange = &self.exchange;
         let before = self.before_record.take().unwrap_or(before);

@@ -121,7 +121,7 @@ impl Dialect {
     }
 
     /// Renders a list at a cursor; the first page where there is none. `None`
-    /// for a method that is no list.
+    /// for a method that is not a list.
     pub fn list(&self, method: Method, cursor: Option<&str>) -> Option<Prepared> {
         let is_list = matches!(
             method,

@@ -608,7 +608,7 @@ fn remedy(failure: Failure, plan: &Plan) -> &'static str {
             FailureGroup::Task => {
                 "tasks take longer than they may; see `task_timeout`, or who cancels them"
             }
-            FailureGroup::Auth => "no token was to be had: the summary's head says why",
+            FailureGroup::Auth => "no token was available: the summary's head says why",
             FailureGroup::Template => "a line end in a value for a header: mend the data",
             FailureGroup::RateLimit => "the server limits the rate; lower the load",
             FailureGroup::Http | FailureGroup::Rpc | FailureGroup::Protocol => {

@@ -28,13 +28,13 @@ pub(super) struct LimitedSecond {
 /// What the limit looks like.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum FoundLimit {
-    /// So many calls at once, and again after this time.
+    /// This many calls at once, and again after this time.
     Window { calls: u64, every: Duration },
-    /// So many calls in this time, one after another.
+    /// This many calls in this time, one after another.
     Steady { calls: u64, within: Duration },
-    /// At least so many calls in this time: users who waited would have made more.
+    /// At least this many calls in this time: users who waited would have made more.
     AtLeast { calls: u64, within: Duration },
-    /// So many calls until the first was turned away, and none in the time after it.
+    /// This many calls until the first was turned away, and none in the time after it.
     UsedUp { calls: u64, since: Duration },
 }
 
@@ -129,7 +129,7 @@ fn every_text(every: Duration) -> String {
 }
 
 impl FoundLimit {
-    /// The part of each of so many who share it alike.
+    /// The part of each of this many who share it alike.
     pub(super) fn of_each(self, n: u64) -> String {
         let n = n.max(1);
         match self {

@@ -10,7 +10,7 @@ use crate::report::envelope::read;
 /// Reads the file that `calibrate` wrote.
 ///
 /// # Errors
-/// Where there is no such file, it is no calibration, one of a version that this
+/// Where there is no such file, it is not a calibration, one of a version that this
 /// program cannot read, or one without the figures that a run is measured by.
 pub fn read_calibration(path: &Path) -> Result<CalibrationSamples, UserError> {
     let report: CalibrationReport = read(path)?;

@@ -32,7 +32,7 @@ pub struct History {
 }
 
 /// The last `n` runs in a folder that `is_wanted` takes, by when their files were
-/// written. What is no report of a run is passed over.
+/// written. What is not a report of a run is passed over.
 ///
 /// # Errors
 /// Where the folder cannot be read.

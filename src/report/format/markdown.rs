@@ -26,7 +26,7 @@ use crate::terminal::{Drawing, Line, WriteColor, shorten};
 use crate::text::blanked;
 use crate::units::{format_count, format_percent, plural};
 
-/// Markdown of at most so many bytes.
+/// Markdown of at most this many bytes.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::report) struct Markdown {
     /// Where it does not fit, it ends at a line and says so.

@@ -252,7 +252,7 @@ fn named(stored: StoredRow, row: &Row) -> StoredRow {
     }
 }
 
-/// Gives the rows their intervals, as short as they can be in so many bytes, and says
+/// Gives the rows their intervals, as short as they can be in this many bytes, and says
 /// how long they are in seconds.
 fn attach(intervals: &mut Intervals, rows: &mut [(Option<usize>, StoredRow)], room: usize) -> f64 {
     loop {

@@ -125,7 +125,7 @@ fn none_are_stored_where_none_are_wished_for() {
     assert_eq!(report(&plan, &busy_outcome()).histograms, None);
 }
 
-/// So many seconds with a hundred calls a second in each of these rows.
+/// This many seconds with a hundred calls a second in each of these rows.
 fn seconds_of(n_rows: usize, n_seconds: usize) -> Intervals {
     let mut random = fastrand::Rng::with_seed(7);
     let mut bell = || (0..6).map(|_| random.f64()).sum::<f64>() - 3.0;

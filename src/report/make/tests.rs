@@ -155,7 +155,7 @@ fn figures_of_a_busy_run_add_up() {
         report.totals.cancelled_age.and_then(|age| age.max_ms),
         Some(4_200.0)
     );
-    // Handshakes are no calls, and their failures not the calls'.
+    // Handshakes are not calls, and their failures not the calls'.
     let handshake = report.handshake.as_ref().expect("there is a row");
     assert_eq!((handshake.ok, handshake.failed), (50, 1));
     assert_eq!(handshake.failures[0].id, "connect.refused");

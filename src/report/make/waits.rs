@@ -36,7 +36,7 @@ fn figures(asked: &AskedWaits, users_secs: f64) -> WaitFigures {
     }
 }
 
-/// Of parts, whose users were there for so many seconds together.
+/// Of parts, whose users were there for this many seconds together.
 pub(in crate::report) fn merged_waits<'a>(
     parts: impl Iterator<Item = &'a WaitFigures>,
     users_secs: f64,

@@ -136,7 +136,7 @@ fn of_one(report: &Report) -> Option<String> {
     }
     let is_length = report.duration_secs >= 0.0 && report.duration_secs < 1e9;
     if !is_length {
-        return Some("has a `duration_secs` that is none".to_string());
+        return Some("has a `duration_secs` that is not a length of time".to_string());
     }
     let blocks = serde_json::json!([
         report.counters,

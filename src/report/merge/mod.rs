@@ -62,7 +62,7 @@ pub fn merge(reports: &[(String, Report)], is_forced: bool) -> Result<Report, Us
 /// `compare_sides` does so with the sum.
 ///
 /// # Errors
-/// Also where one is no report of a run.
+/// Also where one is not a report of a run.
 pub fn merge_stored(
     files: &[String],
     stored: Vec<Stored>,
@@ -75,7 +75,7 @@ pub fn merge_stored(
             StoredReport::Run(report) => reports.push((file.clone(), *report)),
             _ => {
                 return Err(UserError::usage(format!(
-                    "only reports of runs can be merged, and `{file}` is none"
+                    "only reports of runs can be merged, and `{file}` is not one"
                 )));
             }
         }

@@ -291,7 +291,7 @@ fn what_must_not_be_added_is_refused() {
         (
             |it| it.duration_secs = f64::NAN,
             false,
-            "has a `duration_secs` that is none",
+            "has a `duration_secs` that is not a length of time",
         ),
         (
             |it| it.target_url = "http://other/mcp".to_string(),

@@ -341,7 +341,7 @@ pub struct ByteFigures {
 }
 
 impl ByteFigures {
-    /// Of so many, which are not none.
+    /// Of this number, which is above zero.
     pub(in crate::report) fn of(total: u64, max: u64, count: u64) -> Self {
         Self {
             total,

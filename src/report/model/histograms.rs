@@ -270,7 +270,7 @@ impl StoredRow {
     /// The histogram of the block's `latency`.
     ///
     /// # Errors
-    /// Where the text is no histogram, as a fragment that names the row.
+    /// Where the text is not a histogram, as a fragment that names the row.
     pub fn histogram(&self) -> Result<Histogram, String> {
         self.read(&self.total, self.exact.as_ref())
     }
@@ -351,7 +351,7 @@ impl ExactFigures {
         Ok(Extent {
             min_ns: self.min_ns,
             max_ns: self.max_ns,
-            sum_ns: sum_ns.map_err(|_| "has a `sum_ns` that is no number".to_string())?,
+            sum_ns: sum_ns.map_err(|_| "has a `sum_ns` that is not a number".to_string())?,
         })
     }
 }

@@ -66,8 +66,8 @@ fn came(listen: &ListenFigures) -> String {
         (listen.answers, "answer to a call", "answers to calls"),
         (
             listen.unreadable,
-            "event that is no message",
-            "events that are no messages",
+            "event that is not a message",
+            "events that are not messages",
         ),
     ] {
         if n > 0 {

@@ -163,7 +163,7 @@ impl Charts<'_> {
         head(Line::new(), "").add(Role::Dim, format!("{from}{to}"))
     }
 
-    /// The values of so many slots of equal length.
+    /// The values of this many slots of equal length.
     fn slots(&self, n: usize, value: impl Fn(&[SecondFigures]) -> Option<f64>) -> Vec<Option<f64>> {
         let slot = |at: usize| {
             let from = at * self.n_units / n;

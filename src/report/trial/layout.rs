@@ -15,7 +15,7 @@ const INDENT_MAX: usize = 24;
 const TOKEN_COLUMNS_MAX: usize = 300;
 
 /// The lines of a JSON text: what fits into `width` columns stays on one line. At
-/// most `lines_max` of them; whether there were more. Text that is no JSON is laid out
+/// most `lines_max` of them; whether there were more. Text that is not JSON is laid out
 /// by its brackets all the same.
 pub(super) fn lay_out(json: &str, width: usize, lines_max: usize) -> (Vec<String>, bool) {
     let tokens: Vec<Lexeme<'_>> = Lexemes(json).map(Lexeme::new).collect();

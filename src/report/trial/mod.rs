@@ -23,7 +23,7 @@ use layout::lay_out;
 /// Lines of one body; the rest is left out.
 const BODY_LINES_MAX: usize = 24;
 
-/// Columns of a body where the reader is no terminal, and at most.
+/// Columns of a body where the reader is not a terminal, and at most.
 const BODY_COLUMNS_MAX: usize = 96;
 
 /// Calls of a step that are shown, and beyond them so many that failed. The others

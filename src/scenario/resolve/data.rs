@@ -181,7 +181,7 @@ impl Resolver<'_> {
                     self.document.report_typo(place, message, accepted, near);
                 }
                 Expression::Marker => {
-                    let message = "a marker belongs to a call of a step, and this is none";
+                    let message = "a marker belongs to a call of a step, and this is not one";
                     self.document.report(place, message, "another template");
                 }
                 _ => self.check_data(place, expression, data),
@@ -263,7 +263,7 @@ impl Resolver<'_> {
                     None => {
                         let names = brought.keys().copied().chain(BUILT_IN);
                         let near = nearest(name, names);
-                        let message = format!("{written} is no template");
+                        let message = format!("{written} is not a template");
                         self.refuse_template(place, message, near);
                     }
                 }

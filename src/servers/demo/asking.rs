@@ -78,7 +78,7 @@ impl Consultation {
         }
     }
 
-    /// What the tool says to the client's result; `Err` where it is none that fits.
+    /// What the tool says to the client's result; `Err` where it does not fit.
     pub(super) fn said(self, result: &Value) -> Result<String, String> {
         let text = match self {
             Self::Elicitation => match result["action"].as_str() {

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::asking::Consultation;
 use crate::clock::Utc;
 
-/// So many tasks are known at a time; each further one ends the oldest.
+/// This many tasks are known at a time; each further one ends the oldest.
 const JOBS_MAX: usize = 20_000;
 
 /// The extension, where capabilities are declared.

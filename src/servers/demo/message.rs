@@ -65,7 +65,7 @@ pub(super) enum MessageKind {
     /// Has an id, a string or an integer.
     Request(Value),
     Notification,
-    /// The answer to a request of ours; `None` where its id is none of ours.
+    /// The answer to a request of ours; `None` where its id is not ours.
     Response(Option<AskedAnswer>),
 }
 

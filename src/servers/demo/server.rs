@@ -742,7 +742,7 @@ impl DemoLoop {
         let Entry::Occupied(asked) = self.asked.entry(said.id) else {
             return self.note_answer(&said, session);
         };
-        // Another session's answer is none.
+        // The answer of another session does not count.
         if asked.get().session != session {
             return;
         }

@@ -7,9 +7,9 @@ use fastrand::Rng;
 
 /// Items have the numbers from 1 to this.
 pub(super) const ITEMS: u64 = 1000;
-/// So many items fit into a cart.
+/// This many items fit into a cart.
 pub(super) const CART_MAX: u64 = 100;
-/// So many tokens are known at a time, some 100 MB with full carts of different
+/// This many tokens are known at a time, some 100 MB with full carts of different
 /// items; each further one ends the oldest.
 const TOKENS_MAX: usize = 20_000;
 /// How many items a shopper is shown at the start.

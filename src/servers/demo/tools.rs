@@ -37,7 +37,7 @@ pub(super) enum ToolOutcome {
     Failed(String),
     /// The text, after this time.
     Later(Duration, String),
-    /// The text, after so many steps of this length, of which each is progress.
+    /// The text, after a number of steps of this length, each of which is told as progress.
     Steps(u32, Duration, String),
     /// Needs an answer to an elicitation before it can say this.
     Asks(Question),
@@ -119,7 +119,7 @@ pub(super) fn all() -> Vec<DemoTool> {
         ),
         tool(
             "slow",
-            "Answers after so many milliseconds, on top of the server's latency",
+            "Answers after this many milliseconds, on top of the server's latency",
             &read_only,
             json!({
                 "type": "object",
@@ -131,7 +131,7 @@ pub(super) fn all() -> Vec<DemoTool> {
         ),
         tool(
             "stepwise",
-            "Works through steps of so many milliseconds, and tells of each where the client \
+            "Works through steps of this many milliseconds, and tells of each where the client \
              gives a progress token",
             &read_only,
             json!({
@@ -241,7 +241,7 @@ pub(super) fn all() -> Vec<DemoTool> {
         ),
         tool(
             "crunch",
-            "Works for so many milliseconds: as a task where the client declares tasks",
+            "Works for this many milliseconds: as a task where the client declares tasks",
             &read_only,
             json!({
                 "type": "object",

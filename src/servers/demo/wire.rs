@@ -2,7 +2,7 @@
 //! answers as bytes.
 //!
 //! Pure: it knows no socket, no clock, no JSON and no MCP. Start at
-//! [`RequestReader::feed`]. Bytes that are no HTTP, or too many of them, end in
+//! [`RequestReader::feed`]. Bytes that are not HTTP, or too many of them, end in
 //! a [`HttpRefusal`] and never in a panic.
 
 use super::super::head::{
@@ -114,7 +114,7 @@ impl RequestReader {
     /// more bytes are needed.
     ///
     /// # Errors
-    /// Where the bytes are no HTTP/1 request or a limit is passed. The reader
+    /// Where the bytes are not an HTTP/1 request or a limit is passed. The reader
     /// must not be used after that.
     pub(super) fn feed(
         &mut self,
