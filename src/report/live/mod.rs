@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::error::choice;
 use crate::outcome::{Observer, Phase, Progress, RunStart};
-use crate::terminal::{CLEAR, Canvas, Layout, Line, WriteColor, in_memory};
+use crate::terminal::{CLEAR, Canvas, Drawing, Layout, Line, WriteColor, display_width, in_memory};
 
 use line::{Limits, notice_line, preparing_line, progress_line, start_line};
 use panel::Panel;
@@ -271,11 +271,25 @@ fn fitted(lines: &[Line], layout: Layout) -> Vec<Line> {
     let lines = lines.iter().take(n_lines).map(|line| {
         let line = line.clone().drawn(layout.drawing);
         match layout.columns {
-            Some(columns) => line.cut(columns.saturating_sub(1), layout.drawing),
+            Some(columns) => cut_between(line, columns.saturating_sub(1), layout.drawing),
             None => line,
         }
     });
     lines.collect()
+}
+
+/// Cuts a line where two blanks part its figures, if it can: half a figure, or one without
+/// its unit, would be read as another.
+fn cut_between(line: Line, width: usize, drawing: Drawing) -> Line {
+    if line.width() <= width {
+        return line;
+    }
+    let text = line.text();
+    let mark_width = display_width(drawing.mark());
+    let gaps = text.match_indices("  ").filter(|(at, _)| *at > 0);
+    let widths = gaps.map(|(at, _)| display_width(&text[..at]) + mark_width);
+    let whole = widths.take_while(|whole| *whole <= width).last();
+    line.cut(whole.unwrap_or(width), drawing)
 }
 
 /// Draws lines over those before, and leaves the cursor at the start of the first.

@@ -6,7 +6,6 @@ use super::*;
 use crate::metrics::{Counters, Failure, Histogram};
 use crate::outcome::{BreakKind, BreakingPoint, Phase, Recorder, Rows};
 use crate::report::samples::outcome;
-use crate::terminal::display_width;
 use proptest::prelude::*;
 use termcolor::NoColor;
 
@@ -357,7 +356,7 @@ fn a_resize_leaves_no_remains() {
     for (width, expected) in [
         (12, "12s, 18s l…"),
         (80, line),
-        (30, "12s, 18s left  50 VUs  1,420…"),
+        (30, "12s, 18s left  50 VUs…"),
     ] {
         columns.set(width);
         with_progress(12, |progress| live.progress(&progress));
