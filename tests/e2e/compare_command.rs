@@ -106,7 +106,7 @@ fn a_fifth_slower_is_worse_and_the_same_server_is_not() {
     assert!(
         worse
             .stdout
-            .contains("answer      worse: p50 of all calls +"),
+            .starts_with("answer      worse: p50 of all calls +"),
         "{worse}"
     );
     let words_of: Vec<&str> = worse.stdout.split_whitespace().collect();

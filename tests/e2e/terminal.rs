@@ -185,6 +185,9 @@ fn a_resize_leaves_no_remains_of_the_live_line() {
     };
     run.wait_until("the live line", |run| live(run).len() == 1);
     run.type_keys("abc\n");
+    run.wait_until("what was typed", |run| run.has_shown("abc"));
+    let before = run.written();
+    run.wait_until("a new drawing", |run| run.written() > before + 40);
     run.wait_until("a line without what was typed", |run| {
         let is_typed = run.rows().iter().any(|row| row.contains("abc"));
         !is_typed && live(run).len() == 1

@@ -127,6 +127,14 @@ impl OnTerminal {
         lock(&self.seen).bytes.len()
     }
 
+    /// Whether this was ever written, by the program or by the terminal that shows what is
+    /// typed; it may be gone from the screen.
+    pub(crate) fn has_shown(&self, text: &str) -> bool {
+        let seen = lock(&self.seen);
+        let mut places = seen.bytes.windows(text.len());
+        places.any(|place| place == text.as_bytes())
+    }
+
     /// Waits for something to be seen. The test fails if it never is.
     pub(crate) fn wait_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + TIME_LIMIT;
