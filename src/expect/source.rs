@@ -376,7 +376,7 @@ mod tests {
             ("$.a |", 5, "`regex …`"),
             ("$.a | json x", 6, "`json x`"),
             ("$ | regex (", 10, "unclosed group"),
-            ("$ | header a", 4, "stands first"),
+            ("$ | header a", 4, "has to come first"),
             ("header", 0, "one name"),
             ("json", 0, "`$ | json`"),
             ("header a | last", 11, "behind a path"),

@@ -35,13 +35,13 @@ fn invalid_marks_exclude_the_tool() {
     for kind in ["object", "array", "null", "number"] {
         check_invalid(
             of(json!({"type": kind, "x-mcp-header": "Data"})),
-            "no string",
+            "not a string",
         );
     }
-    check_invalid(of(json!({"x-mcp-header": "Data"})), "no string");
+    check_invalid(of(json!({"x-mcp-header": "Data"})), "not a string");
     check_invalid(
         of(json!({"type": ["string", "integer"], "x-mcp-header": "Data"})),
-        "no string",
+        "not a string",
     );
     for name in [
         "My Region",

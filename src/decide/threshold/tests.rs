@@ -501,15 +501,7 @@ fn a_population_and_an_operation_are_selected_at_once() {
     run.call(SIGN_IN, ms);
     let calls = |n: u64| {
         let mut recorder = Recorder::new(1);
-        (0..n).for_each(|_| {
-            recorder.start(0);
-            let sample = Sample {
-                service_ns: ms,
-                response_ns: None,
-                outcome: Outcome::Ok,
-            };
-            recorder.end(0, &sample);
-        });
+        (0..n).for_each(|_| recorder.record(0, ms, Outcome::Ok));
         recorder.rows.remove(0)
     };
     run.stages.push(StageOutcome {
