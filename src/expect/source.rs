@@ -379,9 +379,9 @@ mod tests {
             ("$ | header a", 4, "has to come first"),
             ("header", 0, "one name"),
             ("json", 0, "`$ | json`"),
-            ("header a | last", 11, "behind a path"),
+            ("header a | last", 11, "has to follow a path"),
             ("$..a | count | json", 15, "nothing follows"),
-            ("$..a | last | last", 14, "behind a path"),
+            ("$..a | last | last", 14, "has to follow a path"),
             ("$[?match(@.a, @.b)]", 3, "in quotes"),
             ("$[?((((((((@.a))))))))]", 10, "at most 8 deep"),
         ] {

@@ -59,7 +59,7 @@ fn what_contradicts_itself_is_refused() {
         "{told}"
     );
     let told = run(&["--connection", "per-user"]).run().expect_code(2);
-    assert!(told.stderr.contains("`keep` and `per-call`"), "{told}");
+    assert!(told.stderr.contains("`keep`, `per-call`"), "{told}");
     for header in ["set-cookie", "x served by", ""] {
         let told = run(&["--backend-header", header]).run().expect_code(2);
         assert!(told.stderr.contains("such as `x-served-by`"), "{told}");

@@ -437,7 +437,7 @@ fn files_that_are_of_no_use_are_told_at_once() {
     check(
         "a name that is not valid",
         &["--server-name=a b"],
-        &["no name that a certificate could have"],
+        &["not a name that a certificate can have"],
     );
 }
 
