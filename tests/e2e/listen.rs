@@ -885,6 +885,10 @@ fn a_subscription_that_is_not_acknowledged_is_no_refusal() {
         finished.stdout.contains("1 refused, 3 not acknowledged"),
         "{finished}"
     );
+    assert!(
+        finished.stdout.contains("no subscription held"),
+        "{finished}"
+    );
 }
 
 #[test]

@@ -35,11 +35,7 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
         let words = format!(", {n_addresses} addresses");
         line = line.add(Role::Plain, words);
     }
-    if let Some(stream) = &server.stream {
-        line = line.add(Role::Plain, stream.in_words());
-    } else if report.listen.is_some() {
-        line = line.add(Role::Plain, ", 2 connections a user (subscription held)");
-    }
+    line = line.add(Role::Plain, held(report));
     page.labelled("server", line);
     populations(page, report);
     if let Some(tokens) = &report.tokens {
@@ -147,6 +143,21 @@ fn token(tokens: &TokenFigures) -> Line {
         line = line.add(Role::Error, words);
     }
     line
+}
+
+/// What users hold beside their calls; what was offered and could not be had is not held.
+fn held(report: &Report) -> String {
+    let listen = report.listen.as_ref();
+    let is_none_held = listen.is_some_and(|listen| listen.opening.ok == 0);
+    match (&report.server.stream, is_none_held) {
+        (Some(stream), true) if stream.offered => ", GET stream offered, none held".to_string(),
+        (Some(stream), _) => stream.in_words(),
+        (None, true) => ", no subscription held".to_string(),
+        (None, false) if listen.is_some() => {
+            ", 2 connections a user (subscription held)".to_string()
+        }
+        (None, false) => String::new(),
+    }
 }
 
 /// `30s`, or how long and why it ended where that is worth a word.
