@@ -121,3 +121,50 @@ fn sum(parts: &[&SecondFigures], histogram: Option<&Histogram>) -> SecondFigures
         limited_by: each().find_map(|it| it.limited_by.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(at_secs: f64, length_secs: f64, ok: u64, ms: Option<f64>) -> PopulationSecond {
+        PopulationSecond {
+            at_secs,
+            length_secs,
+            started: ok + 1,
+            ok,
+            failed: 1,
+            rate_per_sec: (ok + 1) as f64 / length_secs,
+            p50_ms: ms,
+            p95_ms: ms,
+            p99_ms: ms,
+            max_ms: ms,
+        }
+    }
+
+    /// Counts are sums, percentiles those of one part alone, and pieces as long as the
+    /// longest.
+    #[test]
+    fn the_pieces_of_a_population_are_added() {
+        let fine = [
+            piece(0.0, 1.0, 4, Some(1.0)),
+            piece(1.0, 1.0, 0, None),
+            piece(7.0, 0.5, 6, Some(3.0)),
+        ];
+        let coarse = [piece(0.0, 5.0, 20, Some(2.0))];
+        let parts: [&[PopulationSecond]; 2] = [&fine, &coarse];
+        let sum = seconds_of_population(parts.into_iter());
+        let found: Vec<_> = sum
+            .iter()
+            .map(|it| (it.at_secs, it.length_secs, it.started, it.ok, it.failed))
+            .collect();
+        assert_eq!(found, [(0.0, 5.0, 27, 24, 3), (5.0, 2.5, 7, 6, 1)]);
+        assert_eq!((sum[0].p50_ms, sum[0].max_ms), (None, Some(2.0)));
+        assert_eq!((sum[1].p50_ms, sum[1].rate_per_sec), (Some(3.0), 2.8));
+        // A stranger's figures are added without a panic.
+        let odd = [
+            piece(1e300, 1e300, u64::MAX - 1, None),
+            piece(-1.0, 0.0, 1, None),
+        ];
+        assert!(!seconds_of_population([&odd[..]].into_iter()).is_empty());
+    }
+}
