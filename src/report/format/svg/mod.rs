@@ -133,7 +133,12 @@ impl PictureHead {
                 _ => lines.extend(wrap(clause, HEAD_COLUMNS, LongWords::Break)),
             }
         }
-        lines.truncate(HEAD_LINES_MAX);
+        if lines.len() > HEAD_LINES_MAX {
+            lines.truncate(HEAD_LINES_MAX);
+            if let Some(last) = lines.last_mut() {
+                *last += " …";
+            }
+        }
         Self {
             conclusion: lines,
             target: target.to_string(),
