@@ -312,6 +312,54 @@ fn a_pipeline_compares_with_those_before_it() {
     assert_eq!(std::fs::read_dir(reports).expect("a folder").count(), 2);
 }
 
+/// Each load that a job of the README makes is one that its config allows: with nobody at
+/// the address, the address is all that there is to complain of.
+#[test]
+fn every_load_of_a_job_is_one_that_its_config_allows() {
+    let readme = repository_file("README.md");
+    let (_, jobs) = readme.split_once("\n## Jobs\n").expect("the jobs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("configs");
+    let mut n_loads = 0;
+    let commands = jobs
+        .lines()
+        .filter(|line| line.starts_with("cargo pmcp loadtest "));
+    for command in commands {
+        let words = match program_arguments(command) {
+            // The files of a private CA, and of other hosts, are not here.
+            Some(words)
+                if words
+                    .iter()
+                    .any(|word| word == "--ca" || word == "--segment") =>
+            {
+                continue;
+            }
+            Some(words) => words,
+            None => continue,
+        };
+        let [_, _, load, rest @ ..] = words.as_slice() else {
+            continue;
+        };
+        let is_load = load == "run" || load == "find";
+        if !is_load || rest.is_empty() || rest[0].starts_with('#') {
+            continue;
+        }
+        let here = |word: &String| match word.strip_prefix("configs/") {
+            Some(name) => folder.join(name).display().to_string(),
+            None => word.clone(),
+        };
+        let rest = rest
+            .iter()
+            .filter(|word| *word != ADDRESS && *word != "--demo");
+        let rest: Vec<String> = rest.map(here).collect();
+        let mut words = vec!["loadtest", load, "http://127.0.0.1:1/mcp"];
+        words.extend(rest.iter().map(String::as_str));
+        let finished = Program::new(&words).run().expect_code(1);
+        assert!(finished.stderr.contains("nobody listens"), "{finished}");
+        n_loads += 1;
+    }
+    assert!(n_loads >= 5, "{n_loads}");
+}
+
 /// The blocks between a mark and its end: the words behind each opening fence, and
 /// the text.
 fn blocks<'a>(readme: &'a str, mark: &str) -> Vec<(&'a str, &'a str)> {
