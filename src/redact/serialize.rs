@@ -75,14 +75,6 @@ struct Cleaning<'a, S> {
 }
 
 impl<'a, S> Cleaning<'a, S> {
-    fn with<T>(self, begin: impl FnOnce(S) -> T) -> Cleaning<'a, T> {
-        Cleaning {
-            inner: begin(self.inner),
-            redactor: self.redactor,
-            cleans_keys: self.cleans_keys,
-        }
-    }
-
     fn of<'v, T: ?Sized>(&self, value: &'v T) -> Redacted<'v, T>
     where
         'a: 'v,
@@ -91,21 +83,24 @@ impl<'a, S> Cleaning<'a, S> {
     }
 }
 
-impl<'a, S, E> Cleaning<'a, Result<S, E>> {
-    fn transposed(self) -> Result<Cleaning<'a, S>, E> {
-        Ok(Cleaning {
-            inner: self.inner?,
-            redactor: self.redactor,
-            cleans_keys: self.cleans_keys,
-        })
-    }
-}
-
 /// Values that hold no text.
 macro_rules! passed_on {
-    ($($method:ident: $kind:ty),* $(,)?) => {$(
-        fn $method(self, value: $kind) -> Result<S::Ok, S::Error> {
-            self.inner.$method(value)
+    ($($method:ident($($name:ident: $kind:ty),*);)*) => {$(
+        fn $method(self, $($name: $kind),*) -> Result<S::Ok, S::Error> {
+            self.inner.$method($($name),*)
+        }
+    )*};
+}
+
+/// The beginnings of compounds.
+macro_rules! begun {
+    ($($method:ident($($name:ident: $kind:ty),*) -> $compound:ident;)*) => {$(
+        fn $method(self, $($name: $kind),*) -> Result<Self::$compound, S::Error> {
+            Ok(Cleaning {
+                inner: self.inner.$method($($name),*)?,
+                redactor: self.redactor,
+                cleans_keys: self.cleans_keys,
+            })
         }
     )*};
 }
@@ -122,51 +117,48 @@ impl<'a, S: Serializer> Serializer for Cleaning<'a, S> {
     type SerializeStructVariant = Cleaning<'a, S::SerializeStructVariant>;
 
     passed_on! {
-        serialize_bool: bool,
-        serialize_i8: i8,
-        serialize_i16: i16,
-        serialize_i32: i32,
-        serialize_i64: i64,
-        serialize_i128: i128,
-        serialize_u8: u8,
-        serialize_u16: u16,
-        serialize_u32: u32,
-        serialize_u64: u64,
-        serialize_u128: u128,
-        serialize_f32: f32,
-        serialize_f64: f64,
-        serialize_bytes: &[u8],
-        serialize_unit_struct: &'static str,
+        serialize_bool(value: bool);
+        serialize_i8(value: i8);
+        serialize_i16(value: i16);
+        serialize_i32(value: i32);
+        serialize_i64(value: i64);
+        serialize_i128(value: i128);
+        serialize_u8(value: u8);
+        serialize_u16(value: u16);
+        serialize_u32(value: u32);
+        serialize_u64(value: u64);
+        serialize_u128(value: u128);
+        serialize_f32(value: f32);
+        serialize_f64(value: f64);
+        serialize_char(value: char);
+        serialize_bytes(value: &[u8]);
+        serialize_none();
+        serialize_unit();
+        serialize_unit_struct(name: &'static str);
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str);
+    }
+
+    begun! {
+        serialize_seq(len: Option<usize>) -> SerializeSeq;
+        serialize_tuple(len: usize) -> SerializeTuple;
+        serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct;
+        serialize_tuple_variant(
+            name: &'static str, index: u32, variant: &'static str, len: usize
+        ) -> SerializeTupleVariant;
+        serialize_map(len: Option<usize>) -> SerializeMap;
+        serialize_struct(name: &'static str, len: usize) -> SerializeStruct;
+        serialize_struct_variant(
+            name: &'static str, index: u32, variant: &'static str, len: usize
+        ) -> SerializeStructVariant;
     }
 
     fn serialize_str(self, text: &str) -> Result<S::Ok, S::Error> {
         self.inner.serialize_str(&self.redactor.cleaned(text))
     }
 
-    fn serialize_char(self, letter: char) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_char(letter)
-    }
-
-    fn serialize_none(self) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_none()
-    }
-
-    fn serialize_unit(self) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_unit()
-    }
-
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
         let value = Redacted::new(value, self.redactor);
         self.inner.serialize_some(&value)
-    }
-
-    fn serialize_unit_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-    ) -> Result<S::Ok, S::Error> {
-        self.inner.serialize_unit_variant(name, index, variant)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
@@ -194,58 +186,6 @@ impl<'a, S: Serializer> Serializer for Cleaning<'a, S> {
         let value = Redacted::new(value, self.redactor);
         self.inner
             .serialize_newtype_variant(name, index, variant, &value)
-    }
-
-    fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
-        self.with(|inner| inner.serialize_seq(len)).transposed()
-    }
-
-    fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
-        self.with(|inner| inner.serialize_tuple(len)).transposed()
-    }
-
-    fn serialize_tuple_struct(
-        self,
-        name: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeTupleStruct, S::Error> {
-        self.with(|inner| inner.serialize_tuple_struct(name, len))
-            .transposed()
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeTupleVariant, S::Error> {
-        self.with(|inner| inner.serialize_tuple_variant(name, index, variant, len))
-            .transposed()
-    }
-
-    fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
-        self.with(|inner| inner.serialize_map(len)).transposed()
-    }
-
-    fn serialize_struct(
-        self,
-        name: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeStruct, S::Error> {
-        self.with(|inner| inner.serialize_struct(name, len))
-            .transposed()
-    }
-
-    fn serialize_struct_variant(
-        self,
-        name: &'static str,
-        index: u32,
-        variant: &'static str,
-        len: usize,
-    ) -> Result<Self::SerializeStructVariant, S::Error> {
-        self.with(|inner| inner.serialize_struct_variant(name, index, variant, len))
-            .transposed()
     }
 }
 
