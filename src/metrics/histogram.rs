@@ -217,14 +217,15 @@ impl Histogram {
         Some(value.clamp(filled.min_ns, filled.max_ns))
     }
 
-    /// How many values are above `limit_ns`, within the 0.1 % of its bucket.
+    /// How many values are above `limit_ns`, each taken as the highest of its bucket, as
+    /// quantiles are: at most a share `1 - q` of all is above a limit exactly where
+    /// [`quantile_ns`](Self::quantile_ns) of `q` is not.
     pub fn count_over(&self, limit_ns: u64) -> u64 {
         match self.some() {
             // Beyond all buckets nobody knows what is above, and none is counted.
             Some(filled) if limit_ns < filled.max_ns.min(value_of(N_BUCKETS)) => {
-                let last = bucket_of(limit_ns);
                 let above = filled.values.buckets();
-                let above = above.filter(|(bucket, _)| *bucket > last);
+                let above = above.filter(|(bucket, _)| value_of(bucket + 1) - 1 > limit_ns);
                 above.map(|(_, count)| count).sum()
             }
             _ => 0,
@@ -522,9 +523,16 @@ mod tests {
                     prop_assert_eq!(histogram.quantile_ns(q), Some(theirs));
                 }
                 let limit = limit >> limit_bits;
-                let over = hdr.len() - hdr.count_between(0, limit);
+                let over = hdr.iter_recorded().filter(|step| step.value_iterated_to() > limit);
+                let over: u64 = over.map(|step| step.count_at_value()).sum();
                 let over = if limit < *max { over } else { 0 };
                 prop_assert_eq!(histogram.count_over(limit), over);
+                // Whether a limit is kept, the quantile says as the count does.
+                let rank = (q * all.len() as f64).ceil().max(1.0) as u64;
+                if q > 0.0 && limit < value_of(N_BUCKETS) {
+                    let is_kept = histogram.quantile_ns(q).is_some_and(|shown| shown <= limit);
+                    prop_assert_eq!(is_kept, over <= hdr.len() - rank);
+                }
             }
         }
     }
