@@ -295,8 +295,8 @@ macro_rules! command {
             /// nothing on stderr but errors; with --report - the JSON report alone
             #[argh(switch)]
             pub(super) quiet: bool,
-            /// how the load is shown on stderr while it goes on: panel, the default, where
-            /// the terminal has 60 columns and 15 rows, else a line; line; or off
+            /// how the load is shown on stderr while it goes on: panel, the default, for a
+            /// run where the terminal has 60 columns and 15 rows, else a line; line; or off
             #[argh(option, arg_name = "how", default = "LiveChoice::default()")]
             pub(super) live: LiveChoice,
         ] $($rest)*);

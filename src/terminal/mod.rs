@@ -83,6 +83,9 @@ pub struct Environment {
     pub github_actions: Option<String>,
     /// Set and not empty: the same, for the summary of its step is there.
     pub github_step_summary: Option<String>,
+    /// Set and neither empty, `0` nor `false`: a runner keeps what is written, and draws
+    /// nothing of it again, whatever its terminal says.
+    pub ci: Option<String>,
 }
 
 impl Environment {
@@ -96,6 +99,7 @@ impl Environment {
             columns: read("COLUMNS"),
             github_actions: read("GITHUB_ACTIONS"),
             github_step_summary: read(STEP_SUMMARY),
+            ci: read("CI"),
             locale: ["LC_ALL", "LC_CTYPE", "LANG"]
                 .into_iter()
                 .find_map(|name| read(name).filter(|value| !value.is_empty())),
@@ -150,6 +154,11 @@ impl Environment {
     /// Whether the terminal understands no control sequences.
     fn is_dumb(&self) -> bool {
         self.term.as_deref() == Some("dumb")
+    }
+
+    fn is_ci(&self) -> bool {
+        let ci = self.ci.as_deref().unwrap_or("");
+        !["", "0", "false"].contains(&ci) || self.github_actions.as_deref() == Some("true")
     }
 }
 
@@ -308,15 +317,19 @@ impl Terminal {
     }
 
     /// The same for what is drawn again: never wider than the terminal is, whatever the
-    /// environment asks for, since it would leave remains.
-    pub fn redrawn_layout(&self) -> Layout {
+    /// environment asks for, since it would leave remains. `None` while this program is in
+    /// the background: the screen is another's then.
+    pub fn redrawn_layout(&self) -> Option<Layout> {
+        if !is_in_foreground() {
+            return None;
+        }
         let layout = self.stderr_layout();
         let (real, _) = size_of(&io::stderr());
         let columns = match (layout.columns, real) {
             (Some(columns), Some(real)) => Some(columns.min(real)),
             (columns, _) => columns,
         };
-        Layout { columns, ..layout }
+        Some(Layout { columns, ..layout })
     }
 
     /// For a terminal of this size; `None`: no terminal.
@@ -343,9 +356,9 @@ impl Terminal {
     }
 
     /// Whether a line on stderr can be drawn again in its place: a terminal
-    /// that understands control sequences reads it.
+    /// that understands control sequences reads it, and no runner that keeps them.
     pub fn stderr_is_redrawable(&self) -> bool {
-        self.stderr_is_terminal && !self.environment.is_dumb()
+        self.stderr_is_terminal && !self.environment.is_dumb() && !self.environment.is_ci()
     }
 
     /// Writes to stdout. A reader that has gone away is no fault of ours and
@@ -488,6 +501,19 @@ pub fn forgive_broken_pipe(error: io::Error) -> io::Result<()> {
     } else {
         Err(error)
     }
+}
+
+/// Whether the terminal that stderr is takes what is typed for this program: not behind `&`
+/// or `bg`. Where nobody can tell, it does.
+#[cfg(unix)]
+fn is_in_foreground() -> bool {
+    use nix::unistd::{getpgrp, tcgetpgrp};
+    tcgetpgrp(io::stderr()).map_or(true, |group| group == getpgrp())
+}
+
+#[cfg(not(unix))]
+fn is_in_foreground() -> bool {
+    true
 }
 
 #[cfg(test)]

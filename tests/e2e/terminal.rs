@@ -310,15 +310,25 @@ fn forced_colour_moves_nothing() {
         .run()
         .expect_code(0);
     assert!(finished.stderr.contains("\u{1b}["), "{finished}");
-    for sequence in [
-        "\r", "\u{1b}[J", "\u{1b}[K", "A\u{1b}", "\u{1b}7", "\u{1b}[?",
-    ] {
+    for sequence in MOVEMENT {
         assert!(
             !finished.stderr.contains(sequence),
             "{sequence:?} {finished}"
         );
     }
+    // A runner may give its jobs a terminal.
+    let (_, text) = on_terminal(100, &[("CI", "true"), ("CLICOLOR_FORCE", "1")]);
+    assert!(text.contains("\u{1b}["), "{text}");
+    // A terminal makes `\r\n` of each line's end.
+    let text = text.replace("\r\n", "\n");
+    for sequence in MOVEMENT {
+        assert!(!text.contains(sequence), "{sequence:?} {text}");
+    }
 }
+
+const MOVEMENT: [&str; 6] = [
+    "\r", "\u{1b}[J", "\u{1b}[K", "A\u{1b}", "\u{1b}7", "\u{1b}[?",
+];
 
 #[test]
 fn operations_are_sorted_as_the_user_wants() {

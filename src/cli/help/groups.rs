@@ -58,7 +58,7 @@ pub(super) const GROUPS: [(&str, &str); 14] = [
 
 /// Variables of the environment: the flag in whose company one is told of, its name, what
 /// it says.
-pub(super) const VARIABLES: [(&str, &str, &str); 17] = [
+pub(super) const VARIABLES: [(&str, &str, &str); 18] = [
     (
         "api-key",
         "MCP_API_KEY",
@@ -123,6 +123,11 @@ pub(super) const VARIABLES: [(&str, &str, &str); 17] = [
         "color",
         "LC_ALL",
         "a locale without UTF-8 is drawn for in ASCII; else LC_CTYPE or LANG",
+    ),
+    (
+        "color",
+        "CI",
+        "nothing drawn again on a terminal, where it is neither empty, 0 nor false",
     ),
     (
         "color",

@@ -29,10 +29,10 @@ use panel::Panel;
 pub enum LiveStyle {
     /// Several lines, drawn again in their place, where the terminal has room for them; else
     /// one. The terminal is asked for its layout at each drawing, since it may be resized at
-    /// any moment.
-    Panel(Rc<dyn Fn() -> Layout>),
+    /// any moment, and has none while another program has the screen.
+    Panel(Rc<dyn Fn() -> Option<Layout>>),
     /// One line, drawn again in its place.
-    Redrawn(Rc<dyn Fn() -> Layout>),
+    Redrawn(Rc<dyn Fn() -> Option<Layout>>),
     /// A plain line every few seconds, for files and pipes.
     Lines,
     /// Notices alone.
@@ -140,7 +140,14 @@ impl<W: WriteColor> LiveLine<W> {
     /// What the terminal is laid out for now, where something is drawn again on it.
     fn layout(&self) -> Option<Layout> {
         match &self.style {
-            LiveStyle::Panel(layout) | LiveStyle::Redrawn(layout) => Some(layout()),
+            LiveStyle::Panel(layout) | LiveStyle::Redrawn(layout) => {
+                let layout = layout();
+                if layout.is_none() {
+                    // Others have written below since, or will have: nothing is erased.
+                    self.canvas.lock().is_there = false;
+                }
+                layout
+            }
             LiveStyle::Lines | LiveStyle::Notices | LiveStyle::Quiet => None,
         }
     }

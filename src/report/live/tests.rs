@@ -41,7 +41,7 @@ fn shown(style: LiveStyle, f: impl FnOnce(&mut LiveLine<NoColor<Vec<u8>>>)) -> S
 
 /// A terminal of a fixed width.
 fn terminal(columns: usize) -> LiveStyle {
-    LiveStyle::Redrawn(Rc::new(move || Layout::terminal(columns)))
+    LiveStyle::Redrawn(Rc::new(move || Some(Layout::terminal(columns))))
 }
 
 /// Where an iteration may be several calls, how many there were is told beside them.
@@ -339,7 +339,7 @@ impl Reflowing {
 fn a_resize_leaves_no_remains() {
     let columns = Rc::new(std::cell::Cell::new(80));
     let asked = Rc::clone(&columns);
-    let style = LiveStyle::Redrawn(Rc::new(move || Layout::terminal(asked.get())));
+    let style = LiveStyle::Redrawn(Rc::new(move || Some(Layout::terminal(asked.get()))));
     let mut screen = Reflowing::new(80);
     let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
     let mut shown = |live: &mut LiveLine<NoColor<Vec<u8>>>, columns: usize| {
@@ -478,13 +478,39 @@ fn a_panel_has_its_room_and_counts_what_finds_none() {
     }
 }
 
+/// What others write while this program is in the background is not erased.
+#[test]
+fn in_the_background_nothing_is_drawn_or_erased() {
+    let has_screen = Rc::new(std::cell::Cell::new(true));
+    let asked = Rc::clone(&has_screen);
+    let style = LiveStyle::Redrawn(Rc::new(move || {
+        asked.get().then(|| Layout::terminal(80))
+    }));
+    let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
+    live.started(&outcome(&[]).start);
+    let drawn = |live: &mut LiveLine<NoColor<Vec<u8>>>| {
+        live.out.get_mut().clear();
+        with_progress(12, |progress| live.progress(&progress));
+        String::from_utf8(live.out.get_ref().clone()).expect("we write text")
+    };
+    assert!(drawn(&mut live).contains("12s, 18s left"));
+    has_screen.set(false);
+    assert_eq!(drawn(&mut live), "");
+    live.out.get_mut().clear();
+    live.clear().expect("a vector takes all");
+    assert_eq!(live.out.get_ref(), b"");
+    has_screen.set(true);
+    let again = drawn(&mut live);
+    assert!(again.starts_with("\r\x1b[?7l12s"), "{again:?}");
+}
+
 #[test]
 fn a_panel_goes_back_to_its_first_line_unless_the_terminal_was_resized() {
     let size = Rc::new(std::cell::Cell::new((24, 80)));
     let asked = Rc::clone(&size);
     let style = LiveStyle::Panel(Rc::new(move || {
         let (rows, columns) = asked.get();
-        screen(rows, columns)
+        Some(screen(rows, columns))
     }));
     let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
     live.started(&outcome(&[]).start);
