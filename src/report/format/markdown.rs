@@ -21,6 +21,7 @@ use crate::report::page::{
     OPERATION_COLUMNS, P50_NEEDS, P95_NEEDS, P99_NEEDS, ms_text, percentile_text, rate_text,
 };
 use crate::report::summary::OperationOrder;
+use crate::report::summary::conclusion::conclusion;
 use crate::report::summary::head::secs_text;
 use crate::terminal::{Drawing, Line, WriteColor, shorten};
 use crate::text::blanked;
@@ -391,6 +392,9 @@ impl Sheet {
         let checks = checks(report);
         self.lines.push(format!("## {}", headline(report, &checks)));
         self.lines.push(String::new());
+        if let AnyReport::Run(report) = report {
+            self.paragraph(&[prose(&conclusion(report).text())]);
+        }
         if checks.is_empty() {
             return;
         }
@@ -532,6 +536,7 @@ mod tests {
     use crate::report::envelope::Reported;
     use crate::report::model::{ByteFigures, BytesFigures};
     use crate::report::samples::{busy_outcome, plan, report};
+    use crate::validity::Grade;
     use proptest::prelude::*;
     use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
@@ -594,6 +599,36 @@ mod tests {
             text.contains("| 500 B | 600 B | 20.0 KiB | 30.0 KiB |"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn the_summarys_conclusion_stands_first_and_doubts_are_no_check_mark() {
+        let mut report = report(&plan(), &busy_outcome());
+        report.thresholds.clear();
+        report.gate.why = None;
+        let head = |report: &Report| {
+            let order = OperationOrder::default();
+            let bytes_max = usize::MAX;
+            let text = Markdown { bytes_max, order }.text(report.any());
+            text.lines().take(8).collect::<Vec<_>>().join("\n")
+        };
+        report.totals.failed = 2;
+        let doubted = head(&report);
+        assert!(doubted.starts_with("## ⚠️ Load test passed, "), "{doubted}");
+        assert!(doubted.contains("| ⚠️ | calls succeed | "), "{doubted}");
+        let conclusion = prose(&conclusion(&report).text());
+        assert_eq!(doubted.lines().nth(2), Some(&*conclusion));
+        report.totals.failed = 0;
+        report.totals.ok = report.totals.ended();
+        report.verdict.grade = Grade::Suspect;
+        let doubted = head(&report);
+        assert!(
+            doubted.contains("| ⚠️ | the result is valid | suspect"),
+            "{doubted}"
+        );
+        report.verdict.grade = Grade::Valid;
+        let clean = head(&report);
+        assert!(clean.starts_with("## ✅ Load test passed\n"), "{clean}");
     }
 
     #[test]

@@ -483,9 +483,7 @@ fn a_panel_has_its_room_and_counts_what_finds_none() {
 fn in_the_background_nothing_is_drawn_or_erased() {
     let has_screen = Rc::new(std::cell::Cell::new(true));
     let asked = Rc::clone(&has_screen);
-    let style = LiveStyle::Redrawn(Rc::new(move || {
-        asked.get().then(|| Layout::terminal(80))
-    }));
+    let style = LiveStyle::Redrawn(Rc::new(move || asked.get().then(|| Layout::terminal(80))));
     let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
     live.started(&outcome(&[]).start);
     let drawn = |live: &mut LiveLine<NoColor<Vec<u8>>>| {
