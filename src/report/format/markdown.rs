@@ -22,6 +22,7 @@ use crate::report::page::{
 };
 use crate::report::summary::OperationOrder;
 use crate::report::summary::conclusion::conclusion;
+use crate::report::summary::failures::places;
 use crate::report::summary::head::secs_text;
 use crate::terminal::{Drawing, Line, WriteColor, shorten};
 use crate::text::blanked;
@@ -111,17 +112,26 @@ fn run(sheet: &mut Sheet, report: &Report, order: OperationOrder) {
         .collect();
     if !causes.is_empty() {
         sheet.heading("Failures");
+        let places = places(&report.operations);
         let row = |cause: &&CauseCount| {
             let example = cause.examples.first();
+            // Of sessions and streams, which are no operations, the cause says what it was.
+            let met = places.get(cause.id.as_str()).map_or(&[][..], Vec::as_slice);
+            let others = match met.len() {
+                0 | 1 => String::new(),
+                n => format!(" and {}", plural(n as u64 - 1, "other", "others")),
+            };
+            let most = met.first().map(|(label, _)| cell(label) + &others);
             vec![
                 cell(&cause.id),
+                most.unwrap_or_default(),
                 format_count(cause.count),
                 format_percent(cause.share),
                 example.map_or(String::new(), |text| cell(text)),
             ]
         };
         let rows = causes.iter().map(row).collect();
-        sheet.table(&["cause", "count", "share", "example"], rows);
+        sheet.table(&["cause", "operation", "count", "share", "example"], rows);
     }
     for exchange in report.evidence.iter().take(EXCHANGES_TOLD) {
         sheet.paragraph(&[

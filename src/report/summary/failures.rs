@@ -64,7 +64,9 @@ pub(super) fn unchecked(page: &mut Page, report: &Report) {
 }
 
 /// The operations that met each cause and how often, most first.
-fn places(operations: &[OperationFigures]) -> HashMap<&str, Vec<(String, u64)>> {
+pub(in crate::report) fn places(
+    operations: &[OperationFigures],
+) -> HashMap<&str, Vec<(String, u64)>> {
     let mut places: HashMap<&str, Vec<(String, u64)>> = HashMap::new();
     for operation in operations {
         for cause in &operation.figures.failures {

@@ -12,7 +12,7 @@
 
 mod ab;
 pub(super) mod conclusion;
-mod failures;
+pub(super) mod failures;
 pub(super) mod head;
 mod latency;
 mod listening;
