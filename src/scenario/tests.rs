@@ -2601,6 +2601,67 @@ fn populations_at_fault() {
     );
 }
 
+/// Subscriptions are of the modern era: a protocol without them is told before any load.
+#[test]
+fn subscriptions_need_a_protocol_that_has_them() {
+    let legacy = "[settings]\nprotocol = \"legacy\"\nsubscribe = \"tools\"";
+    let ends = "expected the protocol `modern` or `auto`, or no `subscribe`";
+    let needs = "needs revision 2026-07-28, and";
+    check(
+        legacy,
+        &[&format!(
+            "a.toml:3:13: settings.subscribe: {needs} `settings.protocol` is `legacy`; {ends}"
+        )],
+    );
+    let flags = |protocol: &str, population: Option<&str>| Overrides {
+        protocol: Some(protocol.parse().expect("a protocol")),
+        subscribe: Some(vec!["tools".parse().expect("a topic")]),
+        population: population.map(str::to_string),
+        ..with_url()
+    };
+    assert_eq!(
+        faults_with(STEP, &flags("2025-06-18", None)),
+        [format!(
+            "--subscribe: {needs} `--protocol` is `2025-06-18`; {ends}"
+        )]
+    );
+    let two = |first: &str, second: &str| {
+        format!(
+            "[[population]]\nname = \"x\"\nshare = 0.5\n{first}\n\
+             [[population]]\nname = \"y\"\nshare = 0.5\n{second}\n{STEP}"
+        )
+    };
+    let own = two("protocol = \"legacy\"", "subscribe = \"tools\"");
+    assert_eq!(plan_of(&own).topics_of(1).len(), 1);
+    let inherited = format!("[settings]\nsubscribe = \"tools\"\n{own}");
+    assert_eq!(
+        faults_with(&inherited, &with_url()),
+        [format!(
+            "a.toml:2:13: settings.subscribe: {needs} `population[1].protocol` is `legacy`; {ends}"
+        )]
+    );
+    let same = two("", "protocol = \"legacy\"\nsubscribe = \"tools\"");
+    assert_eq!(
+        faults_with(&same, &with_url()),
+        [format!(
+            "a.toml:9:13: population[2].subscribe: {needs} `population[2].protocol` is `legacy`; \
+             {ends}"
+        )]
+    );
+    let whole = two("", "protocol = \"legacy\"");
+    assert_eq!(faults_with(&whole, &flags("auto", None)).len(), 1);
+    // Of several whom the same key asks for it, the first is told.
+    assert_eq!(faults_with(&two("", ""), &flags("legacy", None)).len(), 1);
+    // What another population speaks is nothing to one alone, and one user who tries each
+    // step once subscribes to nothing.
+    load_with(&whole, &flags("auto", Some("x"))).expect("no faults");
+    let trial = Overrides {
+        is_trial: true,
+        ..with_url()
+    };
+    load_with(&format!("{legacy}\n{STEP}"), &trial).expect("no faults");
+}
+
 /// What a population does not do is no selection of its calls, whatever others do.
 #[test]
 fn thresholds_select_what_a_population_does() {

@@ -808,11 +808,19 @@ fn subscriptions_are_of_the_modern_era() {
     let arguments = ["--protocol", "legacy", "--subscribe", "tools"];
     let finished = load_run(&server.url(), &[&ECHO[..], &arguments].concat()).run();
     let said = finished.expect_code(2).stderr;
-    assert!(
-        said.contains("`subscribe` needs revision 2026-07-28"),
-        "{said}"
-    );
+    let fault = "--subscribe: needs revision 2026-07-28, and `--protocol` is `legacy`";
+    assert!(said.contains(fault), "{said}");
     assert_eq!(server.stats().tool_calls, 0);
+    // Which revision this one speaks is found out.
+    let older = FakeServer::start(legacy);
+    let finished = load_run(
+        &older.url(),
+        &[&ECHO[..], &["--subscribe", "tools"]].concat(),
+    )
+    .run();
+    let said = finished.expect_code(2).stderr;
+    let fault = "`subscribe` needs revision 2026-07-28";
+    assert!(said.contains(fault), "{said}");
     let finished = load_run(&server.url(), &["--subscribe", "tool"]).run();
     assert!(finished.expect_code(2).stderr.contains("`prompts`"));
 }

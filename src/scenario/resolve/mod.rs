@@ -108,6 +108,7 @@ pub(super) fn resolve(
     }
     (plan.load, plan.stop) = resolver.load(&settings, config.stages, config.arrivals);
     plan.network = resolver.network(&settings, &plan.target.url.value).into();
+    resolver.check_subscribe(&settings, &config.populations);
     let populations = config.populations;
     plan.populations = resolver.populations(populations, &flow_names, &not_sent, &mut data, &plan);
     resolver.use_data(data, &mut plan);

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use super::data::DataSets;
 use super::flows::count_rows;
-use super::{AUTHORIZATION, Resolver};
+use super::{AUTHORIZATION, Resolver, chosen_era};
 use crate::address;
 use crate::error::nearest;
 use crate::load::{Deal, LoadUnit};
+use crate::protocol::{Era, Revision};
 use crate::scenario::defaults::{POPULATIONS_MAX, ROWS_MAX, VUS_MAX};
 use crate::scenario::document::{Field, Origin};
 use crate::scenario::fault::quoted;
@@ -218,6 +219,58 @@ impl Resolver<'_> {
             } else {
                 known.insert(&name.shown, place);
             }
+        }
+    }
+
+    /// Whether the population does anything: `--population` asks for one alone.
+    fn is_asked(&self, entry: &PopulationEntry) -> bool {
+        let name = entry.keys.name.value.as_ref().map(|name| &name.shown);
+        let wanted = self.overrides.population.as_ref();
+        wanted.is_none_or(|wanted| name == Some(wanted))
+    }
+
+    /// Refuses subscriptions of users whose protocol has none. Where a server's revision is
+    /// found out, that is told once it is known.
+    pub(super) fn check_subscribe(
+        &self,
+        settings: &Settings,
+        entries: &Field<Vec<PopulationEntry>>,
+    ) {
+        // One user that tries each step once subscribes to nothing.
+        if self.overrides.is_trial {
+            return;
+        }
+        let of_all = (&settings.subscribe, &settings.protocol);
+        let by_flag = self.overrides.subscribe.is_some();
+        let entries = entries.value.iter().flatten();
+        let mut all: Vec<_> = entries
+            .filter(|entry| self.is_asked(entry))
+            .map(|entry| {
+                let (subscribe, protocol) = (&entry.keys.subscribe, &entry.keys.protocol);
+                let has_own = subscribe.is_given() && !by_flag;
+                let subscribe = if has_own { subscribe } else { of_all.0 };
+                let has_own = protocol.is_given();
+                (subscribe, if has_own { protocol } else { of_all.1 })
+            })
+            .collect();
+        if all.is_empty() {
+            all.push(of_all);
+        }
+        let mut told: Vec<&Origin> = Vec::new();
+        for (subscribe, protocol) in all {
+            let (Some(place), Some(other), Some(value)) =
+                (&subscribe.origin, &protocol.origin, protocol.value)
+            else {
+                continue;
+            };
+            if chosen_era(value) != Some(Era::Legacy) || told.contains(&place) {
+                continue;
+            }
+            told.push(place);
+            let latest = Revision::LATEST_MODERN;
+            let message = format!("needs revision {latest}, and `{}` is `{value}`", other.key);
+            let accepted = "the protocol `modern` or `auto`, or no `subscribe`";
+            self.document.report(place, message, accepted);
         }
     }
 
