@@ -2601,6 +2601,44 @@ fn populations_at_fault() {
     );
 }
 
+/// What stands in the way of one population is nothing to another that runs alone.
+#[test]
+fn keys_of_another_population_do_not_matter_to_one_alone() {
+    let text = |settings: &str, keys: &str| {
+        format!(
+            "{settings}\n[[population]]\nname = \"one\"\nshare = 0.5\n{keys}\n\
+             [[population]]\nname = \"two\"\nshare = 0.5\n{STEP}"
+        )
+    };
+    let alone = |name: &str| Overrides {
+        population: Some(name.to_string()),
+        ..with_url()
+    };
+    let url = "url = \"https://other/mcp\"";
+    for (settings, keys) in [
+        ("[arrivals]\nrate = \"5/s\"", "think = \"1s\""),
+        ("[settings]\npacing = \"1s\"", "think = \"1s\""),
+        ("[settings]\ndns_ttl = \"1s\"", url),
+        ("[settings]\nserver_name = \"a.example\"", url),
+    ] {
+        let text = text(settings, keys);
+        if let Err(faults) = load_with(&text, &alone("two")) {
+            panic!("{text}\n{faults}");
+        }
+        assert_eq!(faults_with(&text, &alone("one")).len(), 1, "{text}");
+        assert_eq!(faults_with(&text, &with_url()).len(), 1, "{text}");
+    }
+    // A rate on the command line takes the place of all that starts iterations.
+    let by_rate = |name| Overrides {
+        rate: Some(5.0),
+        ..alone(name)
+    };
+    for name in ["one", "two"] {
+        let plan = load_with(&text("", "think = \"1s\""), &by_rate(name)).expect("no faults");
+        assert_eq!(plan.think_of(0), ThinkTime::None);
+    }
+}
+
 /// Subscriptions are of the modern era: a protocol without them is told before any load.
 #[test]
 fn subscriptions_need_a_protocol_that_has_them() {

@@ -107,7 +107,13 @@ impl Resolver<'_> {
             }
             return everyone();
         };
-        let entries = entries.value.unwrap_or_default();
+        let mut entries = entries.value.unwrap_or_default();
+        if self.overrides.rate.is_some() {
+            // As of the settings' key: the flag's arrivals say when iterations start.
+            for entry in &mut entries {
+                entry.keys.think = Field::default();
+            }
+        }
         if !(1..=POPULATIONS_MAX).contains(&entries.len()) {
             let message = match entries.len() {
                 0 => "is empty".to_string(),
@@ -121,14 +127,14 @@ impl Resolver<'_> {
         let weights = self.weights(&place, &entries, plan);
         if plan.load.unit() == LoadUnit::Rate || plan.load.pacing().is_some() {
             let message = "does not go with arrivals or `pacing`, which say when iterations start";
-            for entry in &entries {
+            for entry in entries.iter().filter(|it| self.is_asked(it)) {
                 self.refuse(&entry.keys.think, message, "no `think` here");
             }
         }
         let n_elsewhere = entries.iter().filter(|it| it.keys.url.is_given()).count();
         if n_elsewhere > 0 && plan.network.dns_ttl.is_some() {
             let message = "does not go with `settings.dns_ttl`, which looks up one name";
-            for entry in &entries {
+            for entry in entries.iter().filter(|it| self.is_asked(it)) {
                 self.refuse(&entry.keys.url, message, "no `dns_ttl`");
             }
         }
@@ -149,6 +155,7 @@ impl Resolver<'_> {
         let mut all = Vec::new();
         for (entry, weight) in entries.into_iter().zip(weights) {
             let flows = self.flows_of(&entry, names, &plan.flows);
+            let is_asked = self.is_asked(&entry);
             let keys = entry.keys;
             let flow_names = keys.flows.value.iter().flatten();
             let flow_names = flow_names.map(|(_, name)| name.clone()).collect();
@@ -165,8 +172,12 @@ impl Resolver<'_> {
                     true => None,
                     false => keys.subscribe.value.clone(),
                 },
-                target: self.target_of(&entry.place, keys, withheld, plan),
+                target: self.target_of(keys, withheld, plan),
             });
+            let target = all.last().and_then(|it| it.target.as_ref());
+            if let Some(own) = target.filter(|own| own.has_url && is_asked) {
+                self.check_client(&entry.place, &own.target, plan);
+            }
         }
         let flows_of = |it: &Population| {
             let flows: Vec<Flow> = it.flows.iter().map(|at| plan.flows[*at].clone()).collect();
@@ -378,7 +389,6 @@ impl Resolver<'_> {
     /// What a population speaks to, where that is another thing than the plan's target.
     fn target_of(
         &self,
-        place: &Origin,
         keys: PopulationKeys,
         withheld: &[String],
         plan: &Plan,
@@ -399,7 +409,6 @@ impl Resolver<'_> {
                 ..Target::checked(self.url_of(&keys.url))
             };
             target.headers = own.collect();
-            self.check_client(place, &target, plan);
         } else {
             let is_sent = |name: &String| !withheld.iter().any(|it| it.eq_ignore_ascii_case(name));
             let own: Vec<_> = own.filter(|header| is_sent(&header.name)).collect();
