@@ -79,7 +79,7 @@ pub fn find(
         let error = "a search is for the load of one server, and the populations have several";
         return Err(UserError::usage(error).hint("`--population NAME` searches with one of them"));
     }
-    // A search has limits of its own.
+    let left_out = left_out(&plan);
     plan.thresholds.clear();
     let search_options = SearchOptions {
         find: options.clone(),
@@ -88,14 +88,8 @@ pub fn find(
     let (search, first) = Search::start(search_options)
         .map_err(|fault| UserError::usage(format!("no search can be made: {fault}")))?;
     let mut noted = Noted::new(observer, &plan.notices);
-    if plan.probe.is_some() {
-        noted.notice("a search has no probe: `settings.probe` is left out");
-    }
-    for rows in plan.data.iter().filter(|it| it.iterations_max().is_some()) {
-        let name = &rows.name;
-        noted.notice(&format!(
-            "a search does not end with the data set `{name}`: after its last row the first follows"
-        ));
+    for notice in &left_out {
+        noted.notice(notice);
     }
     // The time to find the server is a part of it.
     let deadline = options
@@ -118,6 +112,31 @@ pub fn find(
     observer.ended();
     drop(keeper);
     result
+}
+
+/// What a run would do by this plan and a search does not.
+fn left_out(plan: &Plan) -> Vec<String> {
+    let mut notices = Vec::new();
+    if plan.probe.is_some() {
+        notices.push("a search has no probe: `settings.probe` is left out".to_string());
+    }
+    if !plan.thresholds.is_empty() {
+        let left_out = match plan.thresholds.len() {
+            1 => "the `[[threshold]]` of the config is".to_string(),
+            n => format!("the {n} `[[threshold]]` of the config are"),
+        };
+        notices.push(format!(
+            "a search has limits of its own (`--max-p95` and the like): {left_out} left out"
+        ));
+    }
+    let ending = plan.data.iter().filter(|it| it.iterations_max().is_some());
+    notices.extend(ending.map(|rows| {
+        format!(
+            "a search does not end with the data set `{}`: after its last row the first follows",
+            rows.name
+        )
+    }));
+    notices
 }
 
 /// The pause of a user's cycle, where that is one request and one pause.
@@ -674,7 +693,26 @@ fn calls_of(flow: &Flow) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenario::{Action, Target};
     use crate::validity::{Reason, Signal, Slowed};
+
+    #[test]
+    fn what_a_search_leaves_out_is_told() {
+        let target = Target::new("http://127.0.0.1:8080/mcp").expect("an address");
+        let flow = Flow::from(Action::Call(crate::protocol::Operation::Ping));
+        let mut plan = Plan::new(target, vec![flow]);
+        assert!(left_out(&plan).is_empty());
+        plan.probe = Some(10.0);
+        let threshold = crate::threshold::parse("p99<5ms");
+        plan.thresholds = vec![threshold.expect("a threshold"); 2];
+        let told = left_out(&plan);
+        assert!(told[0].contains("`settings.probe` is left out"), "{told:?}");
+        let of_config = "the 2 `[[threshold]]` of the config are left out";
+        assert!(told[1].contains(of_config), "{told:?}");
+        plan.thresholds.truncate(1);
+        let told = left_out(&plan);
+        assert!(told[1].contains("the `[[threshold]]` of"), "{told:?}");
+    }
 
     #[test]
     fn what_makes_a_level_fail_makes_it_no_less_trusted() {
