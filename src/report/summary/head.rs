@@ -2,7 +2,7 @@
 
 use crate::metrics::Counters;
 use crate::outcome::{Ended, GeneratorFacts, TokenFigures};
-use crate::report::model::{LatencyFigures, Report};
+use crate::report::model::{LatencyFigures, Report, ServerNames};
 use crate::report::page::{Page, ms_text, rate_text};
 use crate::terminal::{Line, Role};
 use crate::text::escaped;
@@ -35,7 +35,7 @@ pub(super) fn target_and_load(page: &mut Page, report: &Report) {
         let words = format!(", {n_addresses} addresses");
         line = line.add(Role::Plain, words);
     }
-    line = line.add(Role::Plain, held(report));
+    line = line.add(Role::Plain, held(report, server, 0));
     page.labelled("server", line);
     populations(page, report);
     if let Some(tokens) = &report.tokens {
@@ -59,7 +59,8 @@ pub(super) fn load_generator(page: &mut Page, report: &Report) {
 
 /// `agents: 80%` of the users, and what they spoke to where that differs.
 fn populations(page: &mut Page, report: &Report) {
-    for it in &report.populations {
+    let of_first = held(report, &report.server, 0);
+    for (at, it) in report.populations.iter().enumerate() {
         let share = format_percent(it.share);
         let mut line = Line::of(Role::Accent, &it.name).add(Role::Plain, format!(": {share}"));
         let server = &it.server;
@@ -69,6 +70,12 @@ fn populations(page: &mut Page, report: &Report) {
         if (&server.era, &server.revision) != (&report.server.era, &report.server.revision) {
             let words = format!(", MCP {} ({})", server.revision, server.era);
             line = line.add(Role::Plain, words);
+        }
+        let held = held(report, server, at);
+        if held.is_empty() && of_first.ends_with(" held)") {
+            line = line.add(Role::Plain, ", no stream held");
+        } else if held != of_first {
+            line = line.add(Role::Plain, held);
         }
         if it.arrivals_dropped > 0 {
             let (dropped, all) = (it.arrivals_dropped, it.arrivals);
@@ -145,19 +152,26 @@ fn token(tokens: &TokenFigures) -> Line {
     line
 }
 
-/// What users hold beside their calls; what was offered and could not be had is not held.
-fn held(report: &Report) -> String {
+/// What users of this population hold beside their calls to this server; what was offered
+/// and could not be had is not held.
+fn held(report: &Report, server: &ServerNames, population: usize) -> String {
     let listen = report.listen.as_ref();
     let is_none_held = listen.is_some_and(|listen| listen.opening.ok == 0);
-    match (&report.server.stream, is_none_held) {
+    let subscribes = listen.is_some() && subscribes(report, population);
+    match (&server.stream, is_none_held) {
         (Some(stream), true) if stream.offered => ", GET stream offered, none held".to_string(),
         (Some(stream), _) => stream.in_words(),
+        (None, _) if !subscribes => String::new(),
         (None, true) => ", no subscription held".to_string(),
-        (None, false) if listen.is_some() => {
-            ", 2 connections a user (subscription held)".to_string()
-        }
-        (None, false) => String::new(),
+        (None, false) => ", 2 connections a user (subscription held)".to_string(),
     }
+}
+
+/// Whether a population subscribes to something: by its own key, else by that of all.
+fn subscribes(report: &Report, population: usize) -> bool {
+    let own = &report.plan["populations"][population]["subscribe"];
+    let topics = own.as_array().or(report.plan["subscribe"].as_array());
+    topics.is_some_and(|topics| !topics.is_empty())
 }
 
 /// `30s`, or how long and why it ended where that is worth a word.

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use crate::metrics::{Failure, Recorder};
-use crate::outcome::{BreakKind, BreakingPoint, Ended, RunOutcome, StageOutcome};
+use crate::outcome::{
+    BreakKind, BreakingPoint, Ended, Row, RowKind, RunOutcome, StageOutcome, StreamOffer,
+};
+use crate::protocol::{Era, Revision, Topic};
 use crate::report::samples::{
     busy_outcome, cancelled, failed, flow_outcome, not_opened, ok, ok_intended, outcome, plan,
     report,
 };
 use crate::report::{SummaryOptions, summary};
-use crate::scenario::{Load, Plan};
+use crate::scenario::{Load, Plan, Population, Populations, to_json};
 use crate::terminal::{Role, display_width};
 use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
 use proptest::prelude::*;
@@ -64,6 +67,68 @@ fn a_run_without_a_session_says_why() {
     outcome.elapsed = Duration::from_millis(3);
     outcome.verdict = no_calls();
     check(&outcome, include_str!("golden/no_session.txt"));
+}
+
+/// Three populations, of a modern server, of a legacy one that offers streams, and of a
+/// modern one without subscriptions: what the summary says of each. `topics`: of the first.
+fn lines_on_streams(topics: Vec<Topic>) -> Vec<String> {
+    let mut plan = plan();
+    let of = |name: &str, subscribe| Population {
+        name: Some(name.to_string()),
+        subscribe,
+        ..Populations::everyone(&plan.flows).all()[0].clone()
+    };
+    plan.populations = Populations::new(vec![
+        of("new", Some(topics)),
+        of("old", None),
+        of("bare", None),
+    ]);
+    let mut outcome = outcome(&[("tools/list", None)]);
+    outcome.start.rows.push(Row::new(RowKind::Listen, "GET"));
+    outcome.totals = Recorder::new(outcome.start.rows.len());
+    ok(&mut outcome.totals, 0, 5_000_000);
+    ok(&mut outcome.totals, 2, 5_000_000);
+    let mut old = outcome.start.servers[0].clone();
+    old.stream = Some(StreamOffer::accepted());
+    outcome.start.servers.push(old);
+    outcome.start.servers[0].era = Era::Modern;
+    outcome.start.servers[0].revision = Revision::LATEST_MODERN;
+    let bare = outcome.start.servers[0].clone();
+    outcome.start.servers.push(bare);
+    let mut report = report(&plan, &outcome);
+    report.plan = to_json(&plan);
+    let lines = summary(&report, &SummaryOptions::endless());
+    let lines = lines.iter().map(|line| line.text());
+    let words = lines.filter_map(|line| {
+        let (label, words) = line.split_once(' ')?;
+        let is_told = ["server", "population"].contains(&label);
+        is_told.then(|| words.trim().to_string())
+    });
+    words.collect()
+}
+
+#[test]
+fn each_population_s_streams_are_told_with_its_own_server() {
+    let held = "2 connections a user";
+    assert_eq!(
+        lines_on_streams(Vec::new()),
+        [
+            "demo 0.1.0, MCP 2026-07-28 (modern)".to_string(),
+            "new: 33.3%".to_string(),
+            format!("old: 33.3%, MCP 2025-11-25 (legacy), {held} (GET stream held)"),
+            "bare: 33.3%".to_string(),
+        ]
+    );
+    let tools = vec!["tools".parse().expect("a topic")];
+    assert_eq!(
+        lines_on_streams(tools),
+        [
+            format!("demo 0.1.0, MCP 2026-07-28 (modern), {held} (subscription held)"),
+            "new: 33.3%".to_string(),
+            format!("old: 33.3%, MCP 2025-11-25 (legacy), {held} (GET stream held)"),
+            "bare: 33.3%, no stream held".to_string(),
+        ]
+    );
 }
 
 #[test]
