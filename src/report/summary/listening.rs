@@ -31,6 +31,7 @@ pub(super) fn listening(page: &mut Page, report: &Report) {
         (listen.refused, "refused", Role::Error),
         (listen.unacknowledged, "not acknowledged", Role::Error),
         (not_answered, "not answered", Role::Error),
+        (opening.cancelled, "still waiting at the end", Role::Warning),
         (listen.broken, "broken", Role::Error),
         (listen.ended_by_server, "ended by the server", Role::Warning),
         (listen.resumed, "resumed", Role::Plain),

@@ -132,6 +132,20 @@ fn each_population_s_streams_are_told_with_its_own_server() {
 }
 
 #[test]
+fn streams_that_nobody_began_until_the_end_are_told() {
+    let mut outcome = outcome(&[("tools/list", None)]);
+    let row = Row::new(RowKind::Listen, "subscriptions/listen");
+    outcome.start.rows.push(row);
+    outcome.totals = Recorder::new(outcome.start.rows.len());
+    ok(&mut outcome.totals, 0, 5_000_000);
+    cancelled(&mut outcome.totals, 2, 4_000_000_000);
+    cancelled(&mut outcome.totals, 2, 4_000_000_000);
+    let text = text_of(&plan(), &outcome);
+    let told = "0 opened, 0 at once, 2 still waiting at the end";
+    assert!(text.contains(told), "{text}");
+}
+
+#[test]
 fn a_run_with_failures_shows_them_by_cause() {
     check(&busy_outcome(), include_str!("golden/busy.txt"));
 }
