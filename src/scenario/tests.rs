@@ -2005,6 +2005,25 @@ fn flags_at_fault() {
                  10000000/s",
         ],
     );
+    // How long stages last is told right, whatever else is wrong with them.
+    let text = format!("{stages}\n{STEP}");
+    let overrides = Overrides {
+        rate: Some(5.0),
+        duration: Some(Duration::from_secs(1)),
+        ..with_url()
+    };
+    let faults = faults_with(&text, &overrides);
+    let told = "--duration: does not go with stages, which last 10s in all";
+    assert!(faults.iter().any(|it| it.contains(told)), "{faults:#?}");
+    let overrides = Overrides {
+        duration: Some(Duration::from_secs(1)),
+        ..with_url()
+    };
+    let unread = "[[stage]]\ntarget_vus = 5\nduration = \"ten\"\n[[stage]]\ntarget_vus = 5\n\
+                  duration = \"2s\"\n";
+    let faults = faults_with(&format!("{unread}{STEP}"), &overrides);
+    let told = "--duration: does not go with stages, which say how long the run lasts";
+    assert!(faults.iter().any(|it| it.contains(told)), "{faults:#?}");
     check(
         stages,
         Overrides {

@@ -61,7 +61,7 @@ impl Resolver<'_> {
         &mut self,
         settings: &Settings,
         stages: Field<Vec<StageEntry>>,
-    ) -> (Load, Option<Duration>) {
+    ) -> (Load, Option<StagesTotal>) {
         if self.overrides.max_vus.is_some() && !self.document.is_mistyped("", &["arrivals"]) {
             self.refuse_flag(
                 "--max-vus",
@@ -74,9 +74,13 @@ impl Resolver<'_> {
             self.refuse(&settings.think, message, "one of the two");
         }
         let pacing = self.above_zero(&settings.pacing);
+        let lengths = match &self.overrides.stages {
+            Some(stages) => stages.iter().map(|stage| Some(stage.duration)).collect(),
+            None => lengths_of(&stages),
+        };
         if let Some((place, stages)) = self.vu_stages(stages) {
             self.check_beside_stages(settings);
-            let total = self.total(&place, stages.iter().map(|stage| stage.duration));
+            let total = self.total(&place, lengths);
             return (Load::Staged { stages, pacing }, Some(total));
         }
         let vus = settings
@@ -166,7 +170,7 @@ impl Resolver<'_> {
         settings: &Settings,
         stages: Field<Vec<StageEntry>>,
         arrivals: Field<ArrivalsEntry>,
-    ) -> (Load, Option<Duration>) {
+    ) -> (Load, Option<StagesTotal>) {
         let place = arrivals.origin.clone().unwrap_or(Origin::flag("--rate"));
         let is_readable = arrivals.value.is_some() || !arrivals.is_given();
         let entry = arrivals.value.unwrap_or_default();
@@ -200,8 +204,9 @@ impl Resolver<'_> {
         let mut staged = None;
         let mut burst_size = 0;
         let arrivals = if let Some(place) = &stages_origin {
+            let lengths = lengths_of(&stages);
             let stages = self.rate_stages(stages);
-            staged = Some(self.total(place, stages.iter().map(|stage| stage.duration)));
+            staged = Some(self.total(place, lengths));
             Arrivals::Staged {
                 stages,
                 distribution,
@@ -326,15 +331,15 @@ impl Resolver<'_> {
     }
 
     /// When the run ends; `staged` is the sum of its stages.
-    fn stop_rule(&mut self, settings: &Settings, staged: Option<Duration>) -> StopRule {
+    fn stop_rule(&mut self, settings: &Settings, staged: Option<StagesTotal>) -> StopRule {
         let iterations = settings.iterations.value;
         if iterations == Some(0) {
             self.refuse(&settings.iterations, "is zero", "at least 1");
         }
         let duration = match staged {
-            Some(total) => {
+            Some(StagesTotal(total)) => {
                 self.check_beside_total(settings, total);
-                Some(total)
+                total
             }
             None => self.flat_duration(settings),
         };
@@ -346,15 +351,16 @@ impl Resolver<'_> {
 
     /// With stages, a duration of the whole run is one too many. Old configs
     /// had to have `duration_secs` all the same.
-    fn check_beside_total(&mut self, settings: &Settings, total: Duration) {
+    fn check_beside_total(&mut self, settings: &Settings, total: Option<Duration>) {
         if settings.duration.is_given() {
-            let total = format_duration(total);
-            let message = format!("does not go with stages, which last {total} in all");
+            let say = match total {
+                Some(total) => format!("last {} in all", format_duration(total)),
+                None => "say how long the run lasts".to_string(),
+            };
+            let message = format!("does not go with stages, which {say}");
             self.refuse(&settings.duration, message, "the duration of each stage");
-        } else if settings
-            .duration_secs
-            .value
-            .is_some_and(|duration| duration != total)
+        } else if let (Some(duration), Some(total)) = (settings.duration_secs.value, total)
+            && duration != total
         {
             self.notices.push(format!(
                 "`settings.duration_secs` is ignored: the stages last {} in all",
@@ -386,12 +392,25 @@ impl Resolver<'_> {
     }
 
     /// The sum of stages; longer than a year is a fault.
-    fn total(&self, place: &Origin, durations: impl Iterator<Item = Duration>) -> Duration {
-        let total = durations.fold(Duration::ZERO, Duration::saturating_add);
-        if total > YEAR {
+    fn total(&self, place: &Origin, lengths: Vec<Option<Duration>>) -> StagesTotal {
+        let is_any = !lengths.is_empty();
+        let add = |sum: Duration, length: Option<Duration>| Some(sum.saturating_add(length?));
+        let total = lengths.into_iter().try_fold(Duration::ZERO, add);
+        let total = total.filter(|_| is_any);
+        if total.is_some_and(|total| total > YEAR) {
             let message = "lasts longer than a year in all";
             self.document.report(place, message, None);
         }
-        total
+        StagesTotal(total)
     }
+}
+
+/// How long all stages last, whatever else is wrong with them; `None`: one does not say it,
+/// or there is none, which is a fault.
+struct StagesTotal(Option<Duration>);
+
+/// How long each stage lasts, where that can be read.
+fn lengths_of(stages: &Field<Vec<StageEntry>>) -> Vec<Option<Duration>> {
+    let entries = stages.value.iter().flatten();
+    entries.map(|entry| entry.duration.value).collect()
 }
