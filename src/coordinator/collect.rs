@@ -187,6 +187,8 @@ pub(super) struct Collector {
     call_rows: Vec<usize>,
     /// The same by population, where rows have any.
     population_rows: Vec<Vec<usize>>,
+    /// The same with the flows of each: what is kept by second.
+    population_kept: Vec<Vec<usize>>,
     handshake_rows: Vec<usize>,
     /// Iterations of flows by the time of their calls: kept by second, and in no total.
     flow_rows: Vec<usize>,
@@ -251,18 +253,23 @@ impl Collector {
         let places =
             |wanted: fn(RowKind) -> bool| (0..rows.len()).filter(move |at| wanted(rows[*at].kind));
         let warm_rows = rows.iter().map(|row| row.kind.is_in_warm_up()).collect();
-        let of_population = |name: &str| -> Vec<usize> {
-            let calls = places(RowKind::is_in_totals);
-            calls
-                .filter(|at| rows[*at].population.as_deref() == Some(name))
+        let of_populations = |wanted: fn(RowKind) -> bool| -> Vec<Vec<usize>> {
+            let of_population = |name: &str| {
+                let own = places(wanted);
+                own.filter(|at| rows[*at].population.as_deref() == Some(name))
+                    .collect()
+            };
+            populations_of(rows)
+                .into_iter()
+                .map(of_population)
                 .collect()
         };
         Self {
             call_rows: places(RowKind::is_in_totals).collect(),
-            population_rows: populations_of(rows)
-                .into_iter()
-                .map(of_population)
-                .collect(),
+            population_rows: of_populations(RowKind::is_in_totals),
+            population_kept: of_populations(|kind| {
+                kind.is_in_totals() || kind == RowKind::FlowBusy
+            }),
             handshake_rows: places(|kind| kind == RowKind::Handshake).collect(),
             flow_rows: places(|kind| kind == RowKind::FlowBusy).collect(),
             warm_rows,
@@ -303,7 +310,7 @@ impl Collector {
     /// where time ends it.
     pub(super) fn keep_intervals(&mut self, planned: Option<Duration>) {
         let mut keeper = Keeper::new(&self.call_rows, &self.flow_rows, planned);
-        keeper.keep_populations(&self.population_rows);
+        keeper.keep_populations(&self.population_kept);
         self.keeper = Some(keeper);
     }
 

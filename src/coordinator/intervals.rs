@@ -1,7 +1,8 @@
 //! Keeps the seconds of a run, row by row, in bounded memory.
 //!
 //! Which rows make 5 % of the calls, or of the iterations of flows, is known at the end
-//! only, so all are kept while there is room. Where there is none, [`relief`] decides what
+//! only, so all are kept while there is room. Two populations are compared with each other,
+//! so there it is 5 % of what the row's own population makes. Where there is none, [`relief`] decides what
 //! goes: first the rows that make few calls, then the resolution. A population of several
 //! rows is kept as one row more: it is all of them, those too that are not told of. A
 //! second is packed when it is complete, on the coordinator's thread: 20 rows with 100
@@ -19,7 +20,11 @@ use crate::units::share;
 /// The share of the calls from which on a row's intervals are told; of a flow, that of the
 /// iterations of all flows.
 const SHARE_TOLD: f64 = 0.05;
-/// Where memory is short, rows below half of that are given up: no more than 40 stay.
+/// As many populations are compared with each other, so a share is one of the calls of the
+/// row's own. With more it is one of all calls: else there would be no end of rows.
+const N_COMPARED: usize = 2;
+/// Where memory is short, rows below half of that are given up: no more than 40 stay, of
+/// each of two populations.
 const SHARE_KEPT: f64 = SHARE_TOLD / 2.0;
 /// Up to here each second has an interval of its own.
 const SECONDS_MAX: u32 = 3_600;
@@ -42,8 +47,13 @@ struct Kept {
     n_ended: u64,
     /// Its calls are iterations of a flow, which are in no total.
     is_flow: bool,
+    /// What its share is one of, as a place in [`EndedCounts`]: all, or its own population.
+    whole: usize,
     is_given_up: bool,
 }
+
+/// Calls that have ended and iterations of flows: of all, then of each of two populations.
+type EndedCounts = [[u64; 2]; 1 + N_COMPARED];
 
 /// One row in a second that is not complete.
 #[derive(Debug, Default)]
@@ -117,10 +127,9 @@ fn relief(n_bytes: usize, n_bytes_of_few: usize, limits: KeptLimits) -> Relief {
 }
 
 impl Kept {
-    /// Of all calls, or of a flow of the iterations of all.
-    fn share(&self, [n_calls, n_iterations]: [u64; 2]) -> f64 {
-        let n_all = if self.is_flow { n_iterations } else { n_calls };
-        share(self.n_ended, n_all)
+    /// Of all calls of its whole, or of a flow of the iterations there.
+    fn share(&self, n_ended: &EndedCounts) -> f64 {
+        share(self.n_ended, n_ended[self.whole][usize::from(self.is_flow)])
     }
 }
 
@@ -180,11 +189,22 @@ impl Keeper {
         }
     }
 
-    /// Keeps populations too, by the places of their rows in the run's rows.
+    /// Keeps populations too, by the places of their rows in the run's rows: those of calls
+    /// and those of flows.
     pub(super) fn keep_populations(&mut self, populations: &[Vec<usize>]) {
-        for own in populations {
+        for (at, own) in populations.iter().enumerate() {
+            let whole = match populations.len() {
+                N_COMPARED => 1 + at,
+                _ => 0,
+            };
             let place = |row: &usize| self.rows.iter().position(|it| it == row);
-            let places: Vec<usize> = own.iter().filter_map(place).collect();
+            let mut places: Vec<usize> = own.iter().filter_map(place).collect();
+            if self.n_rows > 0 {
+                places
+                    .iter()
+                    .for_each(|place| self.kept[1 + place].whole = whole);
+                places.retain(|place| !self.kept[1 + place].is_flow);
+            }
             let (kept, is_apart) = match places[..] {
                 // All calls are its.
                 _ if self.n_rows == 0 => (0, false),
@@ -194,6 +214,7 @@ impl Keeper {
             if is_apart {
                 self.kept.push(Kept {
                     length_secs: self.length_secs,
+                    whole,
                     ..Kept::default()
                 });
             }
@@ -275,8 +296,8 @@ impl Keeper {
         let populations = populations.map(|it| finished(self.kept[it.kept].intervals.clone()));
         let populations = populations.collect();
         self.kept.truncate(1 + self.n_rows);
-        let n_all = self.n_all();
-        let is_told = |kept: &Kept| kept.n_ended > 0 && kept.share(n_all) >= SHARE_TOLD;
+        let n_ended = self.n_ended();
+        let is_told = |kept: &Kept| kept.n_ended > 0 && kept.share(&n_ended) >= SHARE_TOLD;
         let mut rows = Vec::new();
         let mut n_given_up = 0;
         for (at, kept) in self.kept.into_iter().enumerate() {
@@ -333,10 +354,19 @@ impl Keeper {
         }
     }
 
-    /// Calls that have ended, and iterations of flows.
-    fn n_all(&self) -> [u64; 2] {
-        let flows = self.kept.iter().filter(|kept| kept.is_flow);
-        [self.kept[0].n_ended, flows.map(|kept| kept.n_ended).sum()]
+    fn n_ended(&self) -> EndedCounts {
+        let mut n_ended = EndedCounts::default();
+        n_ended[0][0] = self.kept[0].n_ended;
+        for kept in &self.kept[1..=self.n_rows] {
+            let of = usize::from(kept.is_flow);
+            if kept.is_flow {
+                n_ended[0][of] += kept.n_ended;
+            }
+            if kept.whole > 0 {
+                n_ended[kept.whole][of] += kept.n_ended;
+            }
+        }
+        n_ended
     }
 
     fn n_bytes(&self) -> usize {
@@ -347,8 +377,8 @@ impl Keeper {
         if self.first_open >= SECONDS_MAX && self.length_secs == INTERVAL_LENGTHS[0] {
             self.lengthen();
         }
-        let n_all = self.n_all();
-        let is_few = |kept: &Kept| kept.n_bytes > 0 && kept.share(n_all) < SHARE_KEPT;
+        let n_ended = self.n_ended();
+        let is_few = |kept: &Kept| kept.n_bytes > 0 && kept.share(&n_ended) < SHARE_KEPT;
         let few = self.kept[1..].iter().filter(|kept| is_few(kept));
         let n_bytes_of_few = few.map(|kept| kept.n_bytes).sum();
         match relief(self.n_bytes(), n_bytes_of_few, self.limits) {

@@ -223,7 +223,7 @@ fn an_hour_of_twenty_rows_stays_within_the_bound() {
 fn populations_are_the_sum_of_their_rows() {
     for high in [usize::MAX / 4, 20_000] {
         let mut keeper = Keeper::new(&[3, 5, 6], &[8], None);
-        keeper.keep_populations(&[vec![3, 6], vec![5]]);
+        keeper.keep_populations(&[vec![3, 6, 8], vec![5]]);
         keeper.limits = KeptLimits {
             high,
             max: high + high / 3,
@@ -266,4 +266,57 @@ fn a_population_of_all_calls_is_kept_as_these() {
     let kept = keeper.finish(1, Duration::from_secs(1));
     assert_eq!(kept.populations.len(), 1);
     assert_eq!(kept.populations[0], kept.rows[0].intervals);
+}
+
+/// Two populations are compared with each other: what makes 4 % of all calls is 8 % of those
+/// of its own population.
+#[test]
+fn of_two_populations_a_row_is_told_by_its_share_of_its_own() {
+    let all: [Vec<usize>; 3] = [vec![0, 1, 4], vec![2, 3, 5], vec![]];
+    for (n_populations, told) in [
+        (2, vec![None, Some(0), Some(1), Some(2), Some(4), Some(5)]),
+        (3, vec![None, Some(0), Some(2), Some(4)]),
+    ] {
+        let mut keeper = Keeper::new(&[0, 1, 2, 3], &[4, 5], None);
+        keeper.keep_populations(&all[..n_populations]);
+        let rows = [460, 40, 480, 20, 97, 3].map(|n| calls(&vec![1_000; n - 1]));
+        for (at, row) in rows.iter().enumerate() {
+            keeper.add(0, at, row, &row.service_ok);
+        }
+        keeper.close([1_000, 996, 4, 0], &Histogram::new());
+        let kept = keeper.finish(1, Duration::from_secs(1));
+        let places: Vec<_> = kept.rows.iter().map(|row| row.row).collect();
+        assert_eq!(places, told, "{n_populations}");
+    }
+}
+
+/// A hundredth of the users: where memory is short, its rows stay as well, and the bound
+/// holds.
+#[test]
+fn the_smaller_of_two_populations_keeps_its_rows_where_memory_is_short() {
+    let rows: Vec<usize> = (0..62).collect();
+    let mut keeper = Keeper::new(&rows, &[], None);
+    keeper.keep_populations(&[(0..31).collect(), (31..62).collect()]);
+    keeper.limits = KeptLimits {
+        high: 200_000,
+        max: 260_000,
+    };
+    let (many, some, few) = (
+        calls(&[1_000_000; 4_000]),
+        calls(&[2_000_000; 60]),
+        calls(&[]),
+    );
+    let mut all = vec![&few; 62];
+    (all[3], all[40]) = (&many, &some);
+    for _ in 0..300 {
+        second(&mut keeper, &all);
+        assert!(keeper.n_bytes() <= 260_000, "{}", keeper.n_bytes());
+    }
+    let kept = keeper.finish(300, Duration::from_secs(300));
+    let places: Vec<_> = kept.rows.iter().map(|row| row.row).collect();
+    assert_eq!(places, [None, Some(3), Some(40)]);
+    for intervals in &kept.populations {
+        let last = intervals.last().expect("it has calls");
+        assert!(last.second + kept.length_secs >= 300, "{}", last.second);
+    }
 }
