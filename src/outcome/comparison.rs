@@ -29,6 +29,8 @@ pub struct RunSample {
     /// Iterations of each flow with a name, by the time of their calls. They are sums of
     /// calls, so they are in no total.
     pub flows: Vec<SampleRow>,
+    /// All calls of each population that its report keeps by time as a whole.
+    pub populations: Vec<SampleRow>,
 }
 
 impl RunSample {
@@ -142,6 +144,8 @@ impl SampleKey {
 /// Figures of a whole run, as its report has them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct WholeFigures {
+    /// Calls that were begun.
+    pub started: u64,
     /// Calls that succeeded.
     pub ok: u64,
     /// Calls that failed.

@@ -44,6 +44,8 @@ pub(super) struct RowOfRun<'a> {
     slot_secs: f64,
     /// All runs have a rate of the user's.
     is_open: bool,
+    /// It is a population beside another.
+    is_paired: bool,
     /// Empty where nothing is known by time.
     batches: Vec<Batch>,
     /// Of each batch the logarithm of the median, the 95th and the 99th percentile, in
@@ -106,6 +108,7 @@ impl<'a> RowOfSides<'a> {
                 slots: &row.slots,
                 slot_secs: run.slot_secs.unwrap_or(1.0),
                 is_open,
+                is_paired: are_paired,
                 percentiles: batches.iter().map(percentiles).collect(),
                 batches,
             }
@@ -189,7 +192,9 @@ impl<'a> RowOfSides<'a> {
             new: value(&self.new),
             estimate: None,
             spread: None,
-            of_offered: metric == ComparedMetric::Rate && self.is_by_time() && self.is_open(),
+            of_offered: metric == ComparedMetric::Rate
+                && self.is_open()
+                && (self.is_by_time() || self.are_paired),
             is_by_time: self.is_by_time(),
             share_of_calls: shares.fold(f64::INFINITY, f64::min),
         }
@@ -471,6 +476,11 @@ impl RowOfRun<'_> {
             ComparedMetric::P50 => p50,
             ComparedMetric::P95 => p95,
             ComparedMetric::P99 => p99,
+            // Their shares are the user's, whether anything is known by time or not.
+            ComparedMetric::Rate if self.is_open && self.is_paired => {
+                let ended = self.whole.ok.saturating_add(self.whole.failed);
+                (self.whole.started > 0).then(|| ended as f64 / self.whole.started as f64)
+            }
             ComparedMetric::Rate => self.whole.rate_per_sec,
             ComparedMetric::Errors => {
                 let ended = self.whole.ok.saturating_add(self.whole.failed);

@@ -39,7 +39,7 @@ use crate::outcome::{
     ComparisonOutcome, ComparisonVerdict, Packed, RUNS_AS_UNITS, RunSample, SampleKey, SampleRow,
     SampleSlot, SteadyPart, WholeFigures,
 };
-use crate::units::{format_latency, format_percent, ns_of_ms, plural, tidy};
+use crate::units::{few_of, format_latency, format_percent, ns_of_ms, plural, tidy};
 use figures::{MeasuredFigure, RowOfSides, Side};
 use steady::{RUN_SECS, Steady, files_of, length};
 use verdict::{ALPHA, Claim, Decided, decide};
@@ -50,6 +50,9 @@ pub use margin::{Tolerance, Tolerances, selectors_of};
 /// An operation of less than this share of the calls decides nothing, nor does a flow of
 /// less than it of the iterations.
 const DECIDING_SHARE: f64 = 0.05;
+
+/// Why an operation has no histograms by time.
+const KEPT_AS_A_WHOLE: &str = "a report keeps rows of few calls as a whole, and not by time";
 
 /// Longer runs are not advised.
 const ADVISED_SECS_MAX: f64 = 86_400.0;
@@ -82,9 +85,17 @@ fn compare_sides(
     let mut comparison = if only_base.is_empty() && only_new.is_empty() {
         compare_rows(base, new, tolerances, is_one_run)
     } else {
-        let of_common = |run: &RunSample| of_rows(run, &common);
+        let runs = base.iter().chain(new);
+        let added = common_by_time(runs, &common);
+        let of_common = |run: &RunSample| of_rows(run, &common, &added);
         let side = |runs: &[RunSample]| runs.iter().map(of_common).collect::<Vec<_>>();
-        compare_rows(&side(base), &side(new), tolerances, is_one_run)
+        let mut found = compare_rows(&side(base), &side(new), tolerances, is_one_run);
+        let operations = common.iter().filter(|key| !key.is_flow());
+        let missing = operations.filter(|key| !added.contains(**key));
+        found
+            .notices
+            .extend(not_added(missing.map(|key| &key.label), &added));
+        found
     };
     comparison.only_base = only_base;
     comparison.only_new = only_new;
@@ -102,7 +113,15 @@ pub fn compare_populations(
     let side = |(name, whole): (&str, WholeFigures)| {
         let is_its = |row: &&SampleRow| row.key.population.as_deref() == Some(name);
         let own: BTreeSet<&SampleKey> = run.rows().filter(is_its).map(|row| &row.key).collect();
-        let mut side = of_rows(run, &own);
+        let added = common_by_time([run], &own);
+        let mut side = of_rows(run, &own, &added);
+        let mut whole_of = run.populations.iter();
+        if let Some(all) = whole_of.find(|row| row.key.population.as_deref() == Some(name)) {
+            side.total.slots.clone_from(&all.slots);
+        } else if added.len() < own.len() {
+            // A part of them would be of other calls on each side.
+            side.total.slots.clear();
+        }
         for row in side.operations.iter_mut().chain(&mut side.flows) {
             row.key.population = None;
         }
@@ -126,8 +145,44 @@ fn common_keys<'a>(base: &'a [RunSample], new: &'a [RunSample]) -> BTreeSet<&'a 
     sets.fold(first, |common, of_run| &common & &of_run)
 }
 
-/// A run of these operations and flows alone: all calls are the sum of the operations.
-fn of_rows(run: &RunSample, keys: &BTreeSet<&SampleKey>) -> RunSample {
+/// Those of these operations that all of these runs keep by time, so that their sum is the
+/// same on both sides.
+fn common_by_time<'a>(
+    runs: impl IntoIterator<Item = &'a RunSample>,
+    keys: &BTreeSet<&'a SampleKey>,
+) -> BTreeSet<&'a SampleKey> {
+    let mut added = keys.clone();
+    for row in runs.into_iter().flat_map(|run| &run.operations) {
+        if row.slots.is_empty() && row.whole.ok.saturating_add(row.whole.failed) > 0 {
+            added.remove(&row.key);
+        }
+    }
+    added
+}
+
+/// What all calls by time are without: reports keep operations of few calls as a whole.
+fn not_added<'a>(
+    labels: impl Iterator<Item = &'a String>,
+    added: &BTreeSet<&SampleKey>,
+) -> Option<String> {
+    const NAMED_MAX: usize = 3;
+    let labels: Vec<String> = labels.map(|label| format!("`{label}`")).collect();
+    // Without any there is nothing by time, which is told as such.
+    (!labels.is_empty() && !added.is_empty()).then(|| {
+        format!(
+            "all calls by time are without {}: {KEPT_AS_A_WHOLE}",
+            few_of(labels, NAMED_MAX)
+        )
+    })
+}
+
+/// A run of these operations and flows alone: all calls are the sum of the operations, by
+/// time of those that are `added`.
+fn of_rows(
+    run: &RunSample,
+    keys: &BTreeSet<&SampleKey>,
+    added: &BTreeSet<&SampleKey>,
+) -> RunSample {
     let mut run = run.clone();
     let n_operations = run.operations.len();
     run.operations.retain(|row| keys.contains(&row.key));
@@ -138,11 +193,12 @@ fn of_rows(run: &RunSample, keys: &BTreeSet<&SampleKey>) -> RunSample {
     let mut slots: BTreeMap<u64, SampleSlot> = BTreeMap::new();
     let mut whole = WholeFigures::default();
     for row in &run.operations {
+        whole.started = whole.started.saturating_add(row.whole.started);
         whole.ok = whole.ok.saturating_add(row.whole.ok);
         whole.failed = whole.failed.saturating_add(row.whole.failed);
         let rate = whole.rate_per_sec.unwrap_or(0.0) + row.whole.rate_per_sec.unwrap_or(0.0);
         whole.rate_per_sec = Some(rate);
-        for slot in &row.slots {
+        for slot in row.slots.iter().filter(|_| added.contains(&row.key)) {
             let sum = slots.entry(slot.number).or_insert_with(|| SampleSlot {
                 number: slot.number,
                 offered: 0,
@@ -193,6 +249,7 @@ fn compare_rows(
         tolerances,
         steady: &steady,
         method,
+        is_one_run,
         n_runs: base.len().min(new.len()),
     };
     let rows = setting.rows(base, new);
@@ -228,6 +285,8 @@ struct Setting<'a> {
     tolerances: &'a Tolerances,
     steady: &'a Result<Steady, String>,
     method: ComparisonMethod,
+    /// Both sides are of one run.
+    is_one_run: bool,
     /// Runs of the side that has fewer.
     n_runs: usize,
 }
@@ -251,6 +310,8 @@ struct OpenFigure {
     /// In the unit of a change.
     margin: f64,
     decides: bool,
+    /// Its row is known well enough for a verdict.
+    is_known: bool,
     /// It decides where it is worse or better, and else is only shown: few runs have the
     /// calls to say that it is equivalent.
     is_alarm: bool,
@@ -283,7 +344,7 @@ impl Setting<'_> {
                 &of_base,
                 &of_new,
                 self.steady.as_ref().ok(),
-                self.method == ComparisonMethod::Pairs,
+                self.is_one_run,
             );
             let mut all = of_base.iter().chain(&of_new);
             let is_large = all.any(|(run, row)| is_large(row, run));
@@ -366,6 +427,7 @@ impl Setting<'_> {
                 metric,
                 margin: margin.of(metric, base, new),
                 decides,
+                is_known,
                 is_alarm: role.is_total
                     && metric == ComparedMetric::P99
                     && is_open_to_claims
@@ -412,6 +474,7 @@ impl Setting<'_> {
             measured,
             margin,
             decides,
+            is_known,
             without_success,
             ..
         } = open;
@@ -461,9 +524,21 @@ impl Setting<'_> {
             detectable: detectable.and_then(of_change).filter(|_| is_unclear),
             why: match of_side {
                 Some((_, why)) => Some(why.to_string()),
-                None => is_unclear.then(|| self.why(&measured, scale(metric, margin), detectable)),
+                None if is_unclear => Some(self.why(&measured, scale(metric, margin), detectable)),
+                None if verdict.is_none() && !is_known => self.why_undecided(&measured),
+                None => None,
             },
         }
+    }
+
+    /// Why nothing is decided of a row, where the runs have histograms.
+    fn why_undecided(&self, measured: &MeasuredFigure) -> Option<String> {
+        let why = match self.method {
+            ComparisonMethod::SideBySide => return None,
+            _ if measured.is_by_time => "it makes less than 5 % of the calls",
+            _ => KEPT_AS_A_WHOLE,
+        };
+        Some(why.to_string())
     }
 
     /// Why too little is known, and what would help.
@@ -477,13 +552,10 @@ impl Setting<'_> {
             return self.more_runs(margin, detectable);
         }
         if !measured.is_by_time && self.method == ComparisonMethod::Pairs {
-            return "a report keeps rows of few calls as a whole, and not by time".to_string();
+            return KEPT_AS_A_WHOLE.to_string();
         }
         if !measured.is_by_time {
-            return format!(
-                "a report keeps rows of few calls as a whole, and not by time: give {RUNS_AS_UNITS} \
-                 runs a side"
-            );
+            return format!("{KEPT_AS_A_WHOLE}: give {RUNS_AS_UNITS} runs a side");
         }
         let share = measured.share_of_calls;
         if share <= 0.0 {

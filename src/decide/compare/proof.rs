@@ -91,6 +91,7 @@ pub(super) fn run_of(slots: Vec<SampleSlot>, file: String) -> RunSample {
             ..SampleKey::default()
         },
         whole: WholeFigures {
+            started: sum(|slot| slot.offered),
             ok: sum(|slot| slot.ok),
             failed: sum(|slot| slot.failed),
             rate_per_sec: Some(CALLS_A_SECOND as f64),
@@ -125,6 +126,7 @@ pub(super) fn run_of(slots: Vec<SampleSlot>, file: String) -> RunSample {
         total,
         operations: Vec::new(),
         flows: Vec::new(),
+        populations: Vec::new(),
     }
 }
 
@@ -898,7 +900,10 @@ fn an_operation_with_a_tolerance_decides_however_few_its_calls() {
         (rare.decides, rare.verdict, rare.why.clone())
     };
     let found = of_pair(base[0].clone(), new[0].clone());
-    assert_eq!(rare(&found), (false, None, None));
+    assert_eq!(
+        rare(&found),
+        (false, None, Some(KEPT_AS_A_WHOLE.to_string()))
+    );
     let tolerances = wished(&["tool:rare p50 +20%"]);
     let found = compare(&base[..1], &new[..1], &tolerances);
     let (decides, verdict, why) = rare(&found);
@@ -1044,4 +1049,148 @@ fn a_population_that_is_a_tenth_slower_is_seen_on_a_busy_machine() {
     };
     let n_seen = (0..n).filter(is_seen).count() as u64;
     assert!(n_seen >= least_of(0.9, n), "{n_seen} of {n}");
+}
+
+/// Two populations of one run: of each its name, how much slower its tool `rare` is, which
+/// makes 8 % of its calls, and whether that is kept by time.
+fn two_of(rare_ms: [f64; 2], is_by_time: bool) -> RunSample {
+    let of = |name: &str, tool: &str, slots: &[SampleSlot]| {
+        let sum = |of: fn(&SampleSlot) -> u64| slots.iter().map(of).sum::<u64>();
+        SampleRow {
+            key: SampleKey {
+                label: format!("tools/call {tool}"),
+                method: "tools/call".to_string(),
+                subject: Some(tool.to_string()),
+                population: Some(name.to_string()),
+                ..SampleKey::default()
+            },
+            whole: WholeFigures {
+                started: sum(|slot| slot.offered),
+                ok: sum(|slot| slot.ok),
+                failed: 0,
+                rate_per_sec: Some(100.0),
+                percentiles_ms: [Some(10.0); 3],
+            },
+            slots: slots.to_vec(),
+        }
+    };
+    let seconds = |n: u64, ms: f64, seed: u64| {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let slot = |number| {
+            let mut latency = Histogram::new();
+            (0..n).for_each(|_| latency.record(((ms + random.f64()) * 1e6) as u64));
+            SampleSlot {
+                number,
+                offered: n,
+                ok: n,
+                failed: 0,
+                latency: Packed::of(&latency),
+            }
+        };
+        (0..60).map(slot).collect::<Vec<SampleSlot>>()
+    };
+    let mut run = run_of(seconds(200, 10.0, 1), "run.json".to_string());
+    for (name, ms, seed) in [("a", rare_ms[0], 2), ("b", rare_ms[1], 4)] {
+        let (often, rare) = (seconds(92, 10.0, seed), seconds(8, ms, seed + 1));
+        let both = often.iter().zip(&rare).map(|(often, rare)| SampleSlot {
+            offered: 100,
+            ok: 100,
+            latency: Packed::sum(&[&often.latency, &rare.latency]),
+            ..often.clone()
+        });
+        let all = of(name, "", &both.collect::<Vec<_>>());
+        run.populations.push(all);
+        run.operations.push(of(name, "often", &often));
+        let mut rare = of(name, "rare", &rare);
+        if !is_by_time {
+            rare.slots.clear();
+        }
+        run.operations.push(rare);
+    }
+    run
+}
+
+fn beside_each_other(run: &RunSample, are_even: bool) -> ComparisonOutcome {
+    let whole = run.populations.iter().map(|row| row.whole);
+    let whole: Vec<WholeFigures> = whole.collect();
+    compare_populations(run, [("a", whole[0]), ("b", whole[1])], are_even)
+}
+
+/// 8 % of the calls take three times as long, so a 95th percentile does.
+#[test]
+fn all_calls_of_a_population_are_all_of_its_calls() {
+    for is_by_time in [true, false] {
+        let found = beside_each_other(&two_of([100.0, 300.0], is_by_time), true);
+        assert_eq!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+        let p95 = figure(&found, "all calls", ComparedMetric::P95);
+        assert_eq!(p95.verdict, Some(ChangeVerdict::Worse));
+        assert!(p95.base.is_some_and(|ms| ms > 99.0), "{p95:?}");
+        assert!(p95.new.is_some_and(|ms| ms > 299.0), "{p95:?}");
+        let rare = figure(&found, "tools/call rare", ComparedMetric::P50);
+        match is_by_time {
+            true => assert_eq!(rare.verdict, Some(ChangeVerdict::Worse), "{rare:?}"),
+            false => assert_eq!(
+                (rare.verdict, rare.why.as_deref()),
+                (None, Some(KEPT_AS_A_WHOLE))
+            ),
+        }
+    }
+}
+
+/// Nothing is said to have no call that has some.
+#[test]
+fn populations_that_are_not_kept_by_time_are_said_to_be_so() {
+    let mut run = two_of([100.0, 300.0], false);
+    let whole = beside_each_other(&run, true);
+    assert!(whole.steady.is_some(), "{whole:#?}");
+    let sides = [0, 1].map(|at| run.populations[at].whole);
+    run.populations.clear();
+    let found = compare_populations(&run, [("a", sides[0]), ("b", sides[1])], true);
+    assert_ne!(found.verdict, ComparisonVerdict::NotWorse, "{found:#?}");
+    let told = found.notices.join("\n");
+    assert!(
+        told.contains("all calls of `a` are not kept by time"),
+        "{told}"
+    );
+    assert!(!told.contains("no call"), "{told}");
+}
+
+/// What only one of them calls is in no total, and neither is what is not kept by time.
+#[test]
+fn a_sum_that_lacks_an_operation_says_so() {
+    let mut run = two_of([100.0, 300.0], false);
+    let mut own = run.operations[0].clone();
+    own.key.label = "tools/call own".to_string();
+    own.key.subject = Some("own".to_string());
+    run.operations.push(own);
+    let found = beside_each_other(&run, true);
+    assert_eq!(found.only_base, ["tools/call own"]);
+    let told = found.notices.join("\n");
+    assert!(
+        told.contains("all calls by time are without `tools/call rare`"),
+        "{told}"
+    );
+}
+
+/// With four times the users it makes four times the calls, in a run of any length.
+#[test]
+fn rates_of_uneven_shares_are_never_shown_as_they_are() {
+    for secs in [60, 12] {
+        let mut run = two_of([10.0, 10.0], true);
+        run.shape.is_open = false;
+        run.shape.planned_secs = Some(secs as f64);
+        let rows = run.operations.iter_mut().chain(&mut run.populations);
+        for row in rows.chain([&mut run.total]) {
+            row.slots.truncate(secs);
+        }
+        run.populations[0].whole.rate_per_sec = Some(400.0);
+        for (are_even, has_histograms) in [(true, true), (false, true), (false, false)] {
+            run.has_histograms = has_histograms;
+            let found = beside_each_other(&run, are_even);
+            let rate = figure(&found, "all calls", ComparedMetric::Rate);
+            assert_eq!(rate.of_offered, !are_even, "{secs} {rate:?}");
+            let is_share = rate.base == Some(1.0) && rate.new == Some(1.0);
+            assert_eq!(is_share, !are_even, "{secs} {rate:?}");
+        }
+    }
 }

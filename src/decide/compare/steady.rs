@@ -65,6 +65,9 @@ impl Steady {
         let hold = runs.first().and_then(|run| longest_hold(&run.shape));
         let (mut from, mut to) = (0.0_f64, f64::INFINITY);
         for run in runs {
+            if run.total.slots.is_empty() && run.total.whole.ok > 0 {
+                return Err(format!("all calls of `{}` are not kept by time", run.file));
+            }
             let Some(span) = span_of(run, hold) else {
                 return Err(format!(
                     "`{}` has no call in the part that is compared",

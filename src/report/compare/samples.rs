@@ -104,6 +104,18 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
         })
     });
     let flows = flows.collect::<Result<_, String>>()?;
+    let populations = report.populations.iter().map(|population| {
+        let name = Some(population.name.as_str());
+        Ok(SampleRow {
+            key: SampleKey {
+                population: Some(population.name.clone()),
+                ..total.key.clone()
+            },
+            whole: whole(&population.figures),
+            slots: slots((StoredKind::Total, None, None, None, None, name))?,
+        })
+    });
+    let populations = populations.collect::<Result<Vec<_>, String>>()?;
     Ok(RunSample {
         file: file.to_string(),
         facts: facts(report),
@@ -112,6 +124,10 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
         slot_secs: slot_secs.filter(|_| !total.slots.is_empty()),
         operations,
         flows,
+        populations: populations
+            .into_iter()
+            .filter(|it| !it.slots.is_empty())
+            .collect(),
         total,
     })
 }
@@ -188,6 +204,7 @@ fn add_dropped(slots: &mut [SampleSlot], report: &Report, slot_secs: f64) {
 /// What is compared of the figures of calls as they are.
 pub fn whole(figures: &Figures) -> WholeFigures {
     WholeFigures {
+        started: figures.started,
         ok: figures.ok,
         failed: figures.failed,
         rate_per_sec: figures.rate_per_sec,

@@ -17,6 +17,9 @@ use crate::units::{few_of, format_latency, format_percent, ns_of_ms, plural};
 /// Rows whose reasons are told; the others have theirs in the JSON.
 const REASONS_MAX: usize = 8;
 
+/// Names of rows without a verdict that are told.
+const UNDECIDED_MAX: usize = 3;
+
 /// Names of one side's operations that are told.
 const ALONE_MAX: usize = 10;
 
@@ -214,12 +217,36 @@ fn reasons(page: &mut Page, outcome: &ComparisonOutcome) {
             ));
         }
     }
+    texts.extend(undecided(outcome));
     let n_more = texts.len().saturating_sub(REASONS_MAX);
     texts.truncate(REASONS_MAX);
     if n_more > 0 {
         texts.push(format!("and {n_more} more: see the JSON (`--format json`)"));
     }
     paragraphs(page, texts.iter().map(|text| ("note", Role::Hint, text)));
+}
+
+/// Why rows have no verdict at all: one reason for all of those that share it.
+fn undecided(outcome: &ComparisonOutcome) -> Vec<String> {
+    let mut by_reason: Vec<(&str, Vec<String>)> = Vec::new();
+    for row in rows_told(outcome) {
+        let mut figures = row.figures.iter();
+        let silent = figures.find(|it| it.verdict.is_none() && is_told(it));
+        let Some(why) = silent.and_then(|it| it.why.as_deref()) else {
+            continue;
+        };
+        let name = format!("`{}`", row_name(row));
+        match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, names)) => names.push(name),
+            None => by_reason.push((why, vec![name])),
+        }
+    }
+    let reasons = by_reason.into_iter();
+    let reasons = reasons.map(|(why, names)| {
+        let names = few_of(names, UNDECIDED_MAX);
+        format!("no verdict on {names}: {why}")
+    });
+    reasons.collect()
 }
 
 fn alone(page: &mut Page, side: &str, labels: &[String]) {

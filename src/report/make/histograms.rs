@@ -8,7 +8,8 @@ use serde::Serialize;
 use super::figures::{Part, times_of};
 use crate::metrics::{Histogram, RowStats, ServerTally, Spread};
 use crate::outcome::{
-    Interval, Intervals, Row, RowKind, Rows, RunOutcome, coarsen, next_length, populations_of,
+    Interval, Intervals, Row, RowIntervals, RowKind, Rows, RunOutcome, coarsen, next_length,
+    populations_of,
 };
 use crate::report::model::{
     ExactFigures, OtherLatency, StoredHistograms, StoredInterval, StoredKind, StoredOther,
@@ -31,12 +32,38 @@ pub(super) fn histograms(
     if plan.histograms == HistogramMode::Off {
         return None;
     }
-    let rows = blocks(outcome, measured);
-    Some(assemble(plan.histograms, rows, outcome.intervals.clone()))
+    let mut rows = blocks(outcome, measured);
+    let mut intervals = outcome.intervals.clone();
+    // Of two populations, which are compared with each other, all calls of each.
+    let names = populations_of(&outcome.start.rows);
+    for (at, name) in names.iter().enumerate().filter(|_| names.len() == 2) {
+        let place = outcome.start.rows.len() + at;
+        rows.extend(population_total(outcome, measured, name).map(|row| (Some(place), row)));
+        if let Some(all) = &mut intervals
+            && let Some(own) = all.populations.get(at)
+        {
+            let intervals = own.clone();
+            all.rows.push(RowIntervals {
+                row: Some(place),
+                intervals,
+            });
+        }
+    }
+    Some(assemble(plan.histograms, rows, intervals))
 }
 
-/// These rows with their intervals, within [`BYTES_MAX`]. Rows of operations, turns and
-/// flows come with their place, by which [`RowIntervals`](crate::outcome::RowIntervals) names
+/// All calls of a population; `None`: it has a single operation, which is the same.
+fn population_total(outcome: &RunOutcome, measured: &Part<'_>, name: &str) -> Option<StoredRow> {
+    let rows = Rows::new(&outcome.start.rows, &outcome.totals);
+    let its = |(row, _): &(&Row, &RowStats)| row.population.as_deref() == Some(name);
+    let n_operations = rows.of(RowKind::Call).filter(its).count();
+    let sum = rows.sum_of_population(RowKind::Call, name)?;
+    let stored = of_calls(StoredKind::Total, measured, &sum);
+    (n_operations > 1).then(|| of_population(stored, name))
+}
+
+/// These rows with their intervals, within [`BYTES_MAX`]. Rows of operations, turns, flows
+/// and populations come with their place, by which [`RowIntervals`](crate::outcome::RowIntervals) names
 /// them.
 pub(in crate::report) fn assemble(
     mode: HistogramMode,
@@ -272,7 +299,7 @@ fn attach(intervals: &mut Intervals, rows: &mut [(Option<usize>, StoredRow)], ro
             if made.iter().flatten().map(interval_bytes).sum::<usize>() <= room {
                 for (row, made) in intervals.rows.iter().zip(made) {
                     let is_its = |(at, stored): &&mut (Option<usize>, StoredRow)| match row.row {
-                        None => stored.kind == StoredKind::Total,
+                        None => stored.kind == StoredKind::Total && stored.population.is_none(),
                         row => *at == row,
                     };
                     if let Some((_, stored)) = rows.iter_mut().find(is_its) {

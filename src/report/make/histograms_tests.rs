@@ -7,7 +7,7 @@ use crate::metrics::{HandshakeKind, Packed};
 use crate::outcome::{RowIntervals, StageOutcome};
 use crate::report::make::figures::{latency, latency_if_any};
 use crate::report::model::{Figures, LatencyFigures, Report};
-use crate::report::samples::{busy_outcome, cancelled, ok_intended, outcome, plan, report};
+use crate::report::samples::{busy_outcome, cancelled, ok, ok_intended, outcome, plan, report};
 use crate::scenario::{Arrivals, Load};
 
 fn stored(report: &Report) -> &StoredHistograms {
@@ -225,4 +225,39 @@ fn the_operations_with_the_fewest_calls_go_first() {
         note.contains("with the fewest calls are left out"),
         "{note}"
     );
+}
+
+/// Two populations are compared by all their calls, those of operations too that are too
+/// seldom called for intervals of their own.
+#[test]
+fn of_two_populations_all_calls_are_stored_by_time() {
+    let mut outcome = outcome(&[("tools/list", None); 3]);
+    for (row, name) in outcome.start.rows.iter_mut().zip(["a", "a", "b"]) {
+        row.population = Some(name.to_string());
+    }
+    for (row, ns) in [(0, 1_000), (1, 9_000), (2, 5_000)] {
+        ok(&mut outcome.totals, row, ns);
+    }
+    let mut intervals = seconds_of(2, 3);
+    let of_a = intervals.rows[2].intervals.clone();
+    intervals.populations = vec![of_a, intervals.rows[1].intervals.clone()];
+    outcome.intervals = Some(intervals);
+    let report = report(&plan(), &outcome);
+    let stored = stored(&report);
+    stored.check().expect("our own");
+    let totals = stored.rows.iter().filter(|it| it.kind == StoredKind::Total);
+    let names: Vec<_> = totals.clone().map(|it| it.population.as_deref()).collect();
+    assert_eq!(
+        names,
+        [None, Some("a")],
+        "the calls of `b` are one operation"
+    );
+    let of_a = totals.last().expect("a row");
+    assert_eq!(of_a.histogram().expect("our own").len(), 2);
+    assert_eq!(of_a.intervals.len(), 3);
+    // A third one, and there is nothing to compare.
+    outcome.start.rows[1].population = Some("c".to_string());
+    let report = self::report(&plan(), &outcome);
+    let totals = self::stored(&report).rows.iter();
+    assert_eq!(totals.filter(|it| it.kind == StoredKind::Total).count(), 1);
 }

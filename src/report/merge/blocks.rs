@@ -178,6 +178,8 @@ impl<'a> Parts<'a> {
                     }));
                     Ok::<_, String>(block.map(|it| it.figures))
                 };
+            // Its figures are the sum of its operations; here it is the row that counts.
+            of(StoredKind::Total, None, &|it| Some(&it.figures))?;
             let handshake = of(StoredKind::Handshake, None, &|it| it.handshake.as_ref())?;
             let close = of(StoredKind::Close, None, &|it| it.close.as_ref())?;
             let mut stages = Vec::new();
@@ -492,7 +494,7 @@ impl<'a> Parts<'a> {
             ) {
                 continue;
             }
-            let is_total = row.kind == StoredKind::Total;
+            let is_total = row.kind == StoredKind::Total && row.population.is_none();
             match self.intervals_of(row, &mut intervals)? {
                 Some(merged) => intervals.rows.push(RowIntervals {
                     row: (!is_total).then_some(at),
@@ -555,6 +557,7 @@ impl<'a> Parts<'a> {
             | StoredKind::Flow
             | StoredKind::FlowBusy
             | StoredKind::TaskStep => (at, row),
+            StoredKind::Total if row.population.is_some() => (at, row),
             _ => (None, row),
         });
         assemble(mode, rows.collect(), intervals)

@@ -58,7 +58,7 @@ pub struct StoredRow {
     pub name: Option<String>,
     /// As in `operations`; of a flow, its name.
     pub flow: Option<String>,
-    /// As in `operations`.
+    /// As in `operations`; of `total` and others, the population that they are of.
     pub population: Option<String>,
     /// The stage, from 0; `null` but for stages.
     pub stage: Option<usize>,
@@ -70,7 +70,8 @@ pub struct StoredRow {
     /// What its other latencies are made of, where they are known.
     pub others: Vec<StoredOther>,
     /// Pieces of the whole run, in order, the warm-up too. Those without any call are
-    /// left out, and all of them in rows with less than 5 % of the calls.
+    /// left out, and all of them in rows with less than 5 % of the calls: of all, and with
+    /// two populations of their own one's.
     pub intervals: Vec<StoredInterval>,
 }
 
@@ -78,7 +79,8 @@ pub struct StoredRow {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StoredKind {
-    /// `totals`: all calls.
+    /// `totals`: all calls; with a population, its own (`populations[].figures`). Of two
+    /// populations alone, and where one has several operations.
     Total,
     /// One of `operations`.
     Call,
