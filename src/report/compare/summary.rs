@@ -217,12 +217,13 @@ fn reasons(page: &mut Page, outcome: &ComparisonOutcome) {
             ));
         }
     }
-    texts.extend(undecided(outcome));
     let n_more = texts.len().saturating_sub(REASONS_MAX);
     texts.truncate(REASONS_MAX);
     if n_more > 0 {
         texts.push(format!("and {n_more} more: see the JSON (`--format json`)"));
     }
+    // A few, and told however many the others are.
+    texts.extend(undecided(outcome));
     paragraphs(page, texts.iter().map(|text| ("note", Role::Hint, text)));
 }
 
