@@ -813,11 +813,8 @@ fn subscriptions_are_of_the_modern_era() {
     assert_eq!(server.stats().tool_calls, 0);
     // Which revision this one speaks is found out.
     let older = FakeServer::start(legacy);
-    let finished = load_run(
-        &older.url(),
-        &[&ECHO[..], &["--subscribe", "tools"]].concat(),
-    )
-    .run();
+    let arguments = ["--subscribe", "tools", "--no-preflight"];
+    let finished = load_run(&older.url(), &arguments).run();
     let said = finished.expect_code(2).stderr;
     let fault = "`subscribe` needs revision 2026-07-28";
     assert!(said.contains(fault), "{said}");

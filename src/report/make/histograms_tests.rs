@@ -245,14 +245,14 @@ fn of_two_populations_all_calls_are_stored_by_time() {
     let report = report(&plan(), &outcome);
     let stored = stored(&report);
     stored.check().expect("our own");
-    let totals = stored.rows.iter().filter(|it| it.kind == StoredKind::Total);
+    let mut totals = stored.rows.iter().filter(|it| it.kind == StoredKind::Total);
     let names: Vec<_> = totals.clone().map(|it| it.population.as_deref()).collect();
     assert_eq!(
         names,
         [None, Some("a")],
         "the calls of `b` are one operation"
     );
-    let of_a = totals.last().expect("a row");
+    let of_a = totals.next_back().expect("a row");
     assert_eq!(of_a.histogram().expect("our own").len(), 2);
     assert_eq!(of_a.intervals.len(), 3);
     // A third one, and there is nothing to compare.

@@ -114,9 +114,9 @@ fn each_population_s_streams_are_told_with_its_own_server() {
         lines_on_streams(Vec::new()),
         [
             "demo 0.1.0, MCP 2026-07-28 (modern)".to_string(),
-            "new: 33.3%".to_string(),
-            format!("old: 33.3%, MCP 2025-11-25 (legacy), {held} (GET stream held)"),
-            "bare: 33.3%".to_string(),
+            "new: 33.33%".to_string(),
+            format!("old: 33.33%, MCP 2025-11-25 (legacy), {held} (GET stream held)"),
+            "bare: 33.33%".to_string(),
         ]
     );
     let tools = vec!["tools".parse().expect("a topic")];
@@ -124,9 +124,9 @@ fn each_population_s_streams_are_told_with_its_own_server() {
         lines_on_streams(tools),
         [
             format!("demo 0.1.0, MCP 2026-07-28 (modern), {held} (subscription held)"),
-            "new: 33.3%".to_string(),
-            format!("old: 33.3%, MCP 2025-11-25 (legacy), {held} (GET stream held)"),
-            "bare: 33.3%, no stream held".to_string(),
+            "new: 33.33%".to_string(),
+            format!("old: 33.33%, MCP 2025-11-25 (legacy), {held} (GET stream held)"),
+            "bare: 33.33%, no stream held".to_string(),
         ]
     );
 }
