@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use super::exit;
 use super::secrets::redacted_command_line;
-use super::signals::Listener;
+use super::signals::{Listener, is_in_foreground};
 use crate::address;
 use crate::clock::Utc;
 use crate::coordinator::{Interrupts, raise_file_limit};
@@ -198,7 +198,7 @@ pub(super) fn no_stdout(error: &io::Error) -> UserError {
 
 pub(super) fn live_style(live: LiveChoice, terminal: &Terminal) -> LiveStyle {
     let drawn = terminal.clone();
-    let layout = Rc::new(move || drawn.redrawn_layout());
+    let layout = Rc::new(move || is_in_foreground().then(|| drawn.redrawn_layout()));
     match (live, terminal.stderr_is_redrawable()) {
         (LiveChoice::Quiet, _) => LiveStyle::Quiet,
         (LiveChoice::Off, _) => LiveStyle::Notices,

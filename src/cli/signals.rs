@@ -47,6 +47,12 @@ impl Drop for Listener {
     }
 }
 
+/// Whether the terminal that stderr is takes what is typed for this program: not behind `&`
+/// or `bg`. Where nobody can tell, it does.
+pub(super) fn is_in_foreground() -> bool {
+    system::is_in_foreground()
+}
+
 #[cfg(all(unix, not(pmcp_portable)))]
 mod system {
     use std::io;
@@ -57,6 +63,11 @@ mod system {
     use signal_hook::low_level::emulate_default_handler;
 
     use crate::terminal::Canvas;
+
+    pub(super) fn is_in_foreground() -> bool {
+        let group = nix::unistd::tcgetpgrp(io::stderr());
+        group.map_or(true, |group| group == nix::unistd::getpgrp())
+    }
 
     pub(super) fn listen() -> io::Result<(Handle, Signals)> {
         // What whoever started us wants to be ignored is: under `nohup`, a terminal that
@@ -143,6 +154,10 @@ mod system {
     use signal_hook::{flag, low_level};
 
     use crate::terminal::Canvas;
+
+    pub(super) fn is_in_foreground() -> bool {
+        true
+    }
 
     /// A user who presses Ctrl-C notices no less than this.
     const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -317,19 +317,15 @@ impl Terminal {
     }
 
     /// The same for what is drawn again: never wider than the terminal is, whatever the
-    /// environment asks for, since it would leave remains. `None` while this program is in
-    /// the background: the screen is another's then.
-    pub fn redrawn_layout(&self) -> Option<Layout> {
-        if !is_in_foreground() {
-            return None;
-        }
+    /// environment asks for, since it would leave remains.
+    pub fn redrawn_layout(&self) -> Layout {
         let layout = self.stderr_layout();
         let (real, _) = size_of(&io::stderr());
         let columns = match (layout.columns, real) {
             (Some(columns), Some(real)) => Some(columns.min(real)),
             (columns, _) => columns,
         };
-        Some(Layout { columns, ..layout })
+        Layout { columns, ..layout }
     }
 
     /// For a terminal of this size; `None`: no terminal.
@@ -501,19 +497,6 @@ pub fn forgive_broken_pipe(error: io::Error) -> io::Result<()> {
     } else {
         Err(error)
     }
-}
-
-/// Whether the terminal that stderr is takes what is typed for this program: not behind `&`
-/// or `bg`. Where nobody can tell, it does.
-#[cfg(unix)]
-fn is_in_foreground() -> bool {
-    use nix::unistd::{getpgrp, tcgetpgrp};
-    tcgetpgrp(io::stderr()).map_or(true, |group| group == getpgrp())
-}
-
-#[cfg(not(unix))]
-fn is_in_foreground() -> bool {
-    true
 }
 
 #[cfg(test)]

@@ -63,8 +63,7 @@ fn population_total(outcome: &RunOutcome, measured: &Part<'_>, name: &str) -> Op
 }
 
 /// These rows with their intervals, within [`BYTES_MAX`]. Rows of operations, turns, flows
-/// and populations come with their place, by which [`RowIntervals`](crate::outcome::RowIntervals) names
-/// them.
+/// and populations come with their place, by which [`RowIntervals`] names them.
 pub(in crate::report) fn assemble(
     mode: HistogramMode,
     mut rows: Vec<(Option<usize>, StoredRow)>,
