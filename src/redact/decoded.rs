@@ -354,7 +354,8 @@ mod tests {
         let text = r"%255C%5C\\\\u0025\\x255c".repeat(200);
         let n = readings(&text).len();
         assert!((LEVELS_MAX..=READINGS_MAX).contains(&n), "{n}");
-        let long = r"%255C%5C\\\\u0025".repeat(1 << 15);
+        let n = crate::seeds::n_seeds(1 << 12, 1 << 15);
+        let long = r"%255C%5C\\\\u0025".repeat(n as usize);
         let n_bytes: usize = readings(&long).iter().map(|it| it.text.len()).sum();
         assert!(n_bytes <= READINGS_BYTES_MAX + LEVELS_MAX * long.len());
     }

@@ -94,7 +94,7 @@ fn check<R: Reported>(report: R, stored: impl Fn(R) -> StoredReport) {
     let whole = serde_json::to_value(cleaned(report, &Default::default())).expect("JSON");
     let mut found = Vec::new();
     pointers(&whole, String::new(), &mut found);
-    let found: Vec<String> = found.into_iter().step_by(n_seeds(5, 1) as usize).collect();
+    let found: Vec<String> = found.into_iter().step_by(n_seeds(11, 1) as usize).collect();
     let mut n_read = 0;
     for pointer in &found {
         let value = whole.pointer(pointer).expect("a value");
