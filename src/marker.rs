@@ -180,6 +180,11 @@ impl MarkerSearch {
     pub fn take(&mut self) -> FoundMarkers {
         self.tail.clear();
         self.is_at_start = true;
+        self.take_so_far()
+    }
+
+    /// What was found since this was last asked, of a text that goes on.
+    pub fn take_so_far(&mut self) -> FoundMarkers {
         std::mem::take(&mut self.found)
     }
 

@@ -290,6 +290,12 @@ impl Lane {
         search.map(MarkerSearch::take).unwrap_or_default()
     }
 
+    /// The same in a stream that goes on.
+    pub(super) fn take_markers_so_far(&mut self) -> FoundMarkers {
+        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
+        search.map(MarkerSearch::take_so_far).unwrap_or_default()
+    }
+
     /// Sends a request and finds its answer. `on_server_request` is called for
     /// requests of the server's that come before it.
     pub(super) fn request(

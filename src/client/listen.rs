@@ -362,6 +362,16 @@ impl HeldStream {
         }
     }
 
+    /// Markers in whole events that came on the stream since this or
+    /// [`take_markers`](Self::take_markers) was last asked; the stream goes on. Of an event
+    /// that is not whole nobody knows yet whether it is a call's answer.
+    pub fn take_markers_so_far(&mut self) -> FoundMarkers {
+        match self.reader.is_inside_event() {
+            true => FoundMarkers::default(),
+            false => self.lane.take_markers_so_far(),
+        }
+    }
+
     /// What it has done since this was last asked.
     pub fn take_done(&mut self) -> StreamDone {
         let mut now = StreamDone {

@@ -119,6 +119,11 @@ impl StreamReader {
         Ok(())
     }
 
+    /// Whether an event has begun to come, and not yet ended.
+    pub fn is_inside_event(&self) -> bool {
+        self.events.is_inside_event()
+    }
+
     /// Gives the buffers back, where no event is cut.
     pub fn give_back(&mut self) {
         self.events.give_back();

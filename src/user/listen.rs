@@ -219,6 +219,7 @@ impl Listening {
         shared.change_listening(1);
         let began = crate::clock::now();
         let has_said = Cell::new(false);
+        let mut foreign = None;
         let ended = loop {
             let mut say = |heard: &Heard<'_>| {
                 has_said.set(true);
@@ -229,20 +230,27 @@ impl Listening {
             if heard != Ok(true) {
                 break heard;
             }
+            // Each time that something comes counts, and not the stream once.
+            let one = self.foreign_so_far();
+            foreign = foreign.or(one);
         };
         shared.change_listening(-1);
-        self.ended(ended, began, has_said.get())
+        let last = self.foreign();
+        self.ended(ended, foreign.or(last), began, has_said.get())
     }
 
     #[inline(never)]
     fn ended(
         &mut self,
         ended: Result<bool, Trouble>,
+        foreign: Option<Trouble>,
         began: Instant,
         has_said: bool,
     ) -> AfterStream {
         let is_ours = self.ear.is_closing.get() || ended == Err(Trouble::Cancelled);
-        let foreign = self.foreign();
+        if let Some(Trouble::Failed { failure, message }) = &foreign {
+            self.shared.example_of_stream(*failure, message);
+        }
         self.tally(|tally| match (&foreign, &ended) {
             (Some(Trouble::Failed { failure, .. }), _) => tally.broke(*failure),
             (_, Err(Trouble::Failed { failure, .. })) if !is_ours => tally.broke(*failure),
@@ -271,6 +279,13 @@ impl Listening {
     fn foreign(&mut self) -> Option<Trouble> {
         self.shared.script.marks()?;
         let found = self.listener.take_markers();
+        self.shared.foreign(self.row, found, &[])
+    }
+
+    /// The same of what came since the stream was last looked at, which goes on.
+    fn foreign_so_far(&mut self) -> Option<Trouble> {
+        self.shared.script.marks()?;
+        let found = self.listener.take_markers_so_far();
         self.shared.foreign(self.row, found, &[])
     }
 

@@ -1,5 +1,6 @@
 //! Servers that give users what is others' (`isolation`): what they did is what is told.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use pmcp_loadtest::demo::{AnswerForm, DemoLatency, DemoOptions};
@@ -228,6 +229,80 @@ fn a_marker_in_an_answer_on_the_stream_is_the_call_s() {
     let found = isolation_of(&finished);
     assert_eq!(count(&found["foreign"]), n_foreign as u64, "{finished}");
     assert_eq!(count(&found["returned"]), 30 - n_foreign as u64, "{found}");
+}
+
+/// What a server tells on a session's stream of another's calls is told each time that it
+/// comes, and not the stream once; no call has failed for it.
+#[test]
+fn each_marker_on_a_stream_that_goes_on_is_told() {
+    let session_of = |request: &Request| {
+        let id = request.header("mcp-session-id").unwrap_or_default();
+        id.to_string()
+    };
+    let texts: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let (told, n_sent) = (Arc::clone(&texts), Arc::new(AtomicU64::new(0)));
+    let sent = Arc::clone(&n_sent);
+    let server = crate::listen::listening(
+        move |_, request, connection| {
+            connection.open_stream();
+            let session = session_of(request);
+            let mut at = 0;
+            loop {
+                let mut other = None;
+                connection.wait_until_or_gone(|| {
+                    let texts = told.lock().expect("the texts");
+                    let found = texts.iter().skip(at).position(|(of, _)| *of != session);
+                    other = found.map(|found| texts[at + found].1.clone());
+                    at += found.map_or(0, |found| found + 1);
+                    other.is_some()
+                });
+                let Some(other) = other else {
+                    return Next::Close;
+                };
+                let params = json!({"level": "info", "data": other});
+                let notice = json!({
+                    "jsonrpc": "2.0", "method": "notifications/message", "params": params,
+                });
+                sent.fetch_add(1, Ordering::SeqCst);
+                connection.chunk(&format!("data: {notice}\n\n"));
+            }
+        },
+        move |request, connection| {
+            let text = request.message()["params"]["arguments"]["text"].clone();
+            let text = text.as_str().unwrap_or_default().to_string();
+            texts
+                .lock()
+                .expect("the texts")
+                .push((session_of(request), text));
+            connection.done(request)
+        },
+    );
+    let config = "[[scenario]]\ntype = \"tools/call\"\ntool = \"work\"\nisolation = \"text\"\n";
+    let arguments = [
+        "--config=a.toml",
+        "--vus=2",
+        "--iterations=20",
+        "--think=50ms",
+        "--no-preflight",
+    ];
+    let run = load_run(&server.url(), &arguments).file("a.toml", config);
+    let finished = run.run().expect_code(3);
+    let report = finished.checked_report();
+    let found = count(&report["isolation"]["foreign"]);
+    // What comes in one read counts once.
+    let n_sent = n_sent.load(Ordering::SeqCst);
+    assert!(
+        (3..=n_sent).contains(&found),
+        "{found} of {n_sent}: {finished}"
+    );
+    assert_eq!(count(&report["totals"]["failed"]), 0, "{finished}");
+    assert!(
+        finished.stdout.contains(", no failed calls; "),
+        "{finished}"
+    );
+    let broken = &report["listen"]["broken_by"][0];
+    assert_eq!(broken["id"], "isolation.foreign", "{report:#}");
+    assert!(broken["examples"][0].is_string(), "{report:#}");
 }
 
 #[test]

@@ -229,7 +229,7 @@ fn a_stream_lives_as_long_as_its_session() {
 
 /// A legacy server, but for what it does on each GET, which are numbered from 0: the first
 /// is that before the load.
-fn listening(
+pub(crate) fn listening(
     on_get: impl Fn(usize, &Request, &mut Connection) -> Next + Send + Sync + 'static,
     on_call: impl Fn(&Request, &mut Connection) -> Next + Send + Sync + 'static,
 ) -> FakeServer {

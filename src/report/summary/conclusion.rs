@@ -44,6 +44,10 @@ fn figures(report: &Report) -> Line {
         _ => line.add(Role::Plain, ", p99 ").add(Role::Strong, p99),
     };
     match totals.failed {
+        // What came on a stream, which is no call, may have been another user's.
+        0 if report.isolation.as_ref().is_some_and(|it| it.foreign > 0) => {
+            line.add(Role::Plain, ", no failed calls")
+        }
         0 => line
             .add(Role::Plain, ", ")
             .add(Role::Success, "no failures"),
