@@ -17,7 +17,7 @@ use crate::program::{Finished, Program};
 use crate::share;
 
 fn find(url: &str, arguments: &[&str]) -> Program {
-    share::sixth();
+    share::fifth();
     let mut all = vec!["loadtest", "find", url, "--no-pin", "--quiet"];
     all.extend(ECHO);
     all.extend_from_slice(arguments);
@@ -321,7 +321,7 @@ fn a_search_without_a_limit_is_a_fault_of_usage() {
 /// that should be another each time. Its data begin again.
 #[test]
 fn iterations_are_numbered_on_from_level_to_level() {
-    share::sixth();
+    share::fifth();
     let server = FakeServer::on_call(|request, connection| connection.done(request));
     let config = "[settings]\nthink = \"20ms\"\n\
          [[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\n\
