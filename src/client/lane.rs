@@ -270,30 +270,32 @@ impl Lane {
 
     /// Searches a text that came by another way as if it had come here.
     pub(super) fn search_text(&mut self, text: &str) {
-        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
-        if let Some(search) = search {
+        if let Some(search) = self.marker_search() {
             search.feed(text.as_bytes());
         }
     }
 
     /// What was found in this text is somebody else's to tell of.
     pub(super) fn disown_text(&mut self, text: &str) {
-        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
-        if let Some(search) = search {
+        if let Some(search) = self.marker_search() {
             search.disown(text);
         }
     }
 
     /// The markers in what came since this was last asked.
     pub(super) fn take_markers(&mut self) -> FoundMarkers {
-        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
+        let search = self.marker_search();
         search.map(MarkerSearch::take).unwrap_or_default()
     }
 
     /// The same in a stream that goes on.
     pub(super) fn take_markers_so_far(&mut self) -> FoundMarkers {
-        let search = self.onlookers.as_mut().and_then(|it| it.search.as_mut());
+        let search = self.marker_search();
         search.map(MarkerSearch::take_so_far).unwrap_or_default()
+    }
+
+    fn marker_search(&mut self) -> Option<&mut MarkerSearch> {
+        self.onlookers.as_mut()?.search.as_mut()
     }
 
     /// Sends a request and finds its answer. `on_server_request` is called for

@@ -269,7 +269,10 @@ fn written_values(text: &str) -> Vec<Member> {
         found.extend(value);
     }
     // Most texts have none: one look for a byte is less than two for three.
-    let marks = ["%3d", "%3D"].into_iter().filter(|_| text.contains('%'));
+    let marks: &[&str] = match text.contains('%') {
+        true => &["%3d", "%3D"],
+        false => &[],
+    };
     for mark in marks {
         let mut bare_end = 0;
         for (at, _) in text.match_indices(mark) {

@@ -158,7 +158,7 @@ impl Environment {
 
     fn is_ci(&self) -> bool {
         let ci = self.ci.as_deref().unwrap_or("");
-        !["", "0", "false"].contains(&ci) || self.github_actions.as_deref() == Some("true")
+        !["", "0", "false"].contains(&ci) || self.is_read_by_runner()
     }
 }
 

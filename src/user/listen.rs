@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::backoff::{Backoff, a_little_longer};
 use super::shared::Shared;
 use crate::client::{CallReport, Heard, HeldStream, TokenCell, Trouble};
+use crate::marker::FoundMarkers;
 use crate::metrics::{ConnectFailure, Failure, ListenTally};
 use crate::scheduler::{
     TaskId, Wake, cancel_task, current_task, dispensable, park, spawn, trim_stack, unpark,
@@ -161,7 +162,7 @@ impl Listening {
             ..dispensable(|| self.listener.open(deadline, &mut say))
         };
         if report.result.is_err()
-            && let Some(foreign) = self.foreign()
+            && let Some(foreign) = self.foreign(HeldStream::take_markers)
         {
             report.result = Err(foreign);
         }
@@ -231,11 +232,11 @@ impl Listening {
                 break heard;
             }
             // Each time that something comes counts, and not the stream once.
-            let one = self.foreign_so_far();
+            let one = self.foreign(HeldStream::take_markers_so_far);
             foreign = foreign.or(one);
         };
         shared.change_listening(-1);
-        let last = self.foreign();
+        let last = self.foreign(HeldStream::take_markers);
         self.ended(ended, foreign.or(last), began, has_said.get())
     }
 
@@ -276,16 +277,10 @@ impl Listening {
     }
 
     /// How the stream failed whatever its end, where a marker of another user came on it.
-    fn foreign(&mut self) -> Option<Trouble> {
+    /// `take`: all that came, or what came so far on a stream that goes on.
+    fn foreign(&mut self, take: fn(&mut HeldStream) -> FoundMarkers) -> Option<Trouble> {
         self.shared.script.marks()?;
-        let found = self.listener.take_markers();
-        self.shared.foreign(self.row, found, &[])
-    }
-
-    /// The same of what came since the stream was last looked at, which goes on.
-    fn foreign_so_far(&mut self) -> Option<Trouble> {
-        self.shared.script.marks()?;
-        let found = self.listener.take_markers_so_far();
+        let found = take(&mut self.listener);
         self.shared.foreign(self.row, found, &[])
     }
 

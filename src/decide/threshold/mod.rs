@@ -141,9 +141,14 @@ pub struct RunFigures<'a> {
 impl RunFigures<'_> {
     /// Of a population: arrivals that were dropped, and those that were this or begun.
     fn arrivals_of(&self, population: &str) -> (u64, u64) {
-        let mut its = self.rows.populations().into_iter().zip(self.arrivals);
-        let its = its.find(|(name, _)| *name == population);
-        its.map_or((0, 0), |(_, it)| (it.dropped, it.begun + it.dropped))
+        let its = self.of_population(population, self.arrivals);
+        its.map_or((0, 0), |it| (it.dropped, it.begun + it.dropped))
+    }
+
+    /// What a population has in a list with one for each.
+    fn of_population<'l, T>(&self, population: &str, list: &'l [T]) -> Option<&'l T> {
+        let names = self.rows.populations();
+        list.get(names.iter().position(|name| *name == population)?)
     }
 }
 
@@ -337,13 +342,8 @@ fn calls_of(
         let selector = threshold.selector.as_ref();
         let calls = match selector.and_then(|it| it.population.as_deref()) {
             Some(name) => {
-                let mut its = figures
-                    .rows
-                    .populations()
-                    .into_iter()
-                    .zip(&stage.populations);
-                let its = its.find(|(other, _)| *other == name);
-                its.ok_or("no call ended")?.1
+                let its = figures.of_population(name, &stage.populations);
+                its.ok_or("no call ended")?
             }
             None => &stage.calls,
         };

@@ -478,6 +478,13 @@ fn a_panel_has_its_room_and_counts_what_finds_none() {
     }
 }
 
+/// What is written for the progress of a moment.
+fn drawn(live: &mut LiveLine<NoColor<Vec<u8>>>) -> String {
+    live.out.get_mut().clear();
+    with_progress(12, |progress| live.progress(&progress));
+    String::from_utf8(live.out.get_ref().clone()).expect("we write text")
+}
+
 /// What others write while this program is in the background is not erased.
 #[test]
 fn in_the_background_nothing_is_drawn_or_erased() {
@@ -486,11 +493,6 @@ fn in_the_background_nothing_is_drawn_or_erased() {
     let style = LiveStyle::Redrawn(Rc::new(move || asked.get().then(|| Layout::terminal(80))));
     let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
     live.started(&outcome(&[]).start);
-    let drawn = |live: &mut LiveLine<NoColor<Vec<u8>>>| {
-        live.out.get_mut().clear();
-        with_progress(12, |progress| live.progress(&progress));
-        String::from_utf8(live.out.get_ref().clone()).expect("we write text")
-    };
     assert!(drawn(&mut live).contains("12s, 18s left"));
     has_screen.set(false);
     assert_eq!(drawn(&mut live), "");
@@ -512,11 +514,6 @@ fn a_panel_goes_back_to_its_first_line_unless_the_terminal_was_resized() {
     }));
     let mut live = LiveLine::new(NoColor::new(Vec::new()), style);
     live.started(&outcome(&[]).start);
-    let drawn = |live: &mut LiveLine<NoColor<Vec<u8>>>| {
-        live.out.get_mut().clear();
-        with_progress(12, |progress| live.progress(&progress));
-        String::from_utf8(live.out.get_ref().clone()).expect("we write text")
-    };
     let first = drawn(&mut live);
     assert!(first.starts_with("\r\x1b[?7l12s, 18s left"), "{first:?}");
     // Up to the first of its lines, which is remembered.
