@@ -45,19 +45,21 @@ impl Desk {
         stats: &mut DemoStats,
     ) -> DemoReply {
         let head = &request.head;
+        let or_refusal =
+            |reply: Result<_, Box<DemoReply>>| reply.unwrap_or_else(|refusal| *refusal);
         if head.path != ENDPOINT {
             return DemoReply::text(404, format!("Not Found: the endpoint is {ENDPOINT}"));
         }
         match head.method {
             HttpMethod::Post => {}
             HttpMethod::Delete if self.has_sessions(head) => {
-                return self.sessions.delete(head, now, stats);
+                return or_refusal(self.sessions.delete(head, now, stats));
             }
             HttpMethod::Get if self.has_sessions(head) && self.offers_streams => {
                 if !head.accepts_stream {
                     return DemoReply::text(406, "Not Acceptable: accept text/event-stream");
                 }
-                return self.sessions.listen(head, now, stats);
+                return or_refusal(self.sessions.listen(head, now, stats));
             }
             HttpMethod::Delete | HttpMethod::Get | HttpMethod::Other => {
                 let mut reply = DemoReply::text(405, "Method Not Allowed");

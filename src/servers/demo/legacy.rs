@@ -66,10 +66,9 @@ impl Sessions {
             return None;
         }
         let key = self.rng.u128(..);
-        let begun_at = now;
         let session = OpenSession {
             version,
-            begun_at,
+            begun_at: now,
             backend,
         };
         self.open.insert(key, session);
@@ -87,17 +86,10 @@ impl Sessions {
         if self.is_stateless {
             return Ok(None);
         }
-        let Some(id) = head.session.as_deref() else {
-            let text = "Bad Request: Missing session ID";
-            return Err(Box::new(DemoReply::refusal(400, INVALID_REQUEST, text)));
-        };
-        let not_found = || {
-            Box::new(DemoReply::refusal(
-                404,
-                SESSION_NOT_FOUND,
-                "Session not found",
-            ))
-        };
+        let refusal = |status, code, text| Box::new(DemoReply::refusal(status, code, text));
+        let no_id = || refusal(400, INVALID_REQUEST, "Bad Request: Missing session ID");
+        let not_found = || refusal(404, SESSION_NOT_FOUND, "Session not found");
+        let id = head.session.as_deref().ok_or_else(no_id)?;
         let key = read_key(id).ok_or_else(not_found)?;
         let session = *self.open.get(&key).ok_or_else(not_found)?;
         if session.backend != head.backend {
@@ -125,19 +117,16 @@ impl Sessions {
         head: &DemoRequestHead,
         now: Duration,
         stats: &mut DemoStats,
-    ) -> DemoReply {
-        match self.find(head, now, stats) {
-            Ok(session) => {
-                if let Some((key, _)) = session {
-                    self.open.remove(&key);
-                    stats.sessions_deleted += 1;
-                }
-                let mut reply = DemoReply::empty(200);
-                reply.within = session.map(|(key, _)| key);
-                reply
-            }
-            Err(refusal) => *refusal,
+    ) -> Result<DemoReply, Box<DemoReply>> {
+        let within = self.find(head, now, stats)?.map(|(key, _)| key);
+        if let Some(key) = within {
+            self.open.remove(&key);
+            stats.sessions_deleted += 1;
         }
+        Ok(DemoReply {
+            within,
+            ..DemoReply::empty(200)
+        })
     }
 
     /// The answer to GET: the session's stream begins.
@@ -146,15 +135,12 @@ impl Sessions {
         head: &DemoRequestHead,
         now: Duration,
         stats: &mut DemoStats,
-    ) -> DemoReply {
-        match self.find(head, now, stats) {
-            Ok(session) => {
-                let mut reply = DemoReply::empty(200);
-                reply.stream = session.map(|(key, _)| key);
-                reply
-            }
-            Err(refusal) => *refusal,
-        }
+    ) -> Result<DemoReply, Box<DemoReply>> {
+        let stream = self.find(head, now, stats)?.map(|(key, _)| key);
+        Ok(DemoReply {
+            stream,
+            ..DemoReply::empty(200)
+        })
     }
 
     /// Whether the session has not ended.
@@ -211,14 +197,16 @@ pub(super) fn answer(
         );
         return DemoReply::refusal(400, INVALID_REQUEST, text);
     }
+    let within = session.map(|(key, _)| key);
     let id = match &message.kind {
         MessageKind::Request(id) => id,
         MessageKind::Notification => return DemoReply::empty(202),
         MessageKind::Response(answer) => {
-            let mut reply = DemoReply::empty(202);
-            reply.within = session.map(|(key, _)| key);
-            reply.answers = answer.clone();
-            return reply;
+            return DemoReply {
+                within,
+                answers: answer.clone(),
+                ..DemoReply::empty(202)
+            };
         }
     };
     if message.method == "ping" {
@@ -236,7 +224,7 @@ pub(super) fn answer(
         reply.work = Some(served.extra);
         reply.progress = served.progress;
     }
-    reply.within = session.map(|(key, _)| key);
+    reply.within = within;
     reply.ask = served.ask;
     reply
 }

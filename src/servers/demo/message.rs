@@ -12,7 +12,7 @@ use super::offer::{Class, INVALID_REQUEST, PARSE_ERROR, Payload};
 use super::subscribe::Subscribed;
 
 /// An answer, before it is written out, delayed or spoilt.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct DemoReply {
     pub(super) status: u16,
     pub(super) body: ReplyBody,
@@ -42,11 +42,15 @@ pub(super) struct DemoReply {
 }
 
 /// What an answer holds.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum ReplyBody {
+    #[default]
     Empty,
     Text(String),
-    Message { id: Value, payload: Payload },
+    Message {
+        id: Value,
+        payload: Payload,
+    },
 }
 
 /// A message of a client.
@@ -103,17 +107,7 @@ impl DemoReply {
         Self {
             status,
             body,
-            session: None,
-            allow: None,
-            class: None,
-            work: None,
-            within: None,
-            progress: Vec::new(),
-            served_by: None,
-            stream: None,
-            subscription: None,
-            ask: None,
-            answers: None,
+            ..Self::default()
         }
     }
 }

@@ -194,6 +194,17 @@ struct Busy {
     stage: CallStage,
 }
 
+impl Busy {
+    fn new(ticket: u64, began_at: Duration, is_call: bool, stage: CallStage) -> Self {
+        Self {
+            ticket,
+            began_at,
+            is_call,
+            stage,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CallStage {
     /// In the queue before the slots.
@@ -477,12 +488,7 @@ impl DemoLoop {
         };
         wire::write_answer(&mut connection.output, &answer);
         connection.then = Then::Discard;
-        connection.busy = Some(Busy {
-            ticket,
-            began_at,
-            is_call: false,
-            stage: CallStage::Sending,
-        });
+        connection.busy = Some(Busy::new(ticket, began_at, false, CallStage::Sending));
         self.send(number);
         if let Some(connection) = self.connection(number) {
             // The client sees the end of the answer; what it still sends is read.
@@ -515,9 +521,8 @@ impl DemoLoop {
             let text = "Conflict: only one stream per session is allowed";
             reply = DemoReply::refusal(409, INVALID_REQUEST, text);
         }
-        let ended = reply
-            .within
-            .filter(|_| request.head.method == HttpMethod::Delete);
+        let is_delete = request.head.method == HttpMethod::Delete;
+        let ended = reply.within.filter(|_| is_delete);
         let stream = ended.and_then(|session| self.streams.get(&session).copied());
         if let Some(stream) = stream {
             self.end_stream(stream);
@@ -569,16 +574,12 @@ impl DemoLoop {
         let then = self.write_reply(number, request.head.closes, fault, reply);
         if let Some(connection) = self.connection(number) {
             connection.then = then;
-            connection.busy = Some(Busy {
-                ticket,
-                began_at: now,
-                is_call,
-                stage: match step {
-                    AnswerTime::Now => CallStage::Sending,
-                    AnswerTime::InTurn => CallStage::Waiting,
-                    AnswerTime::After { .. } | AnswerTime::Never => CallStage::Working,
-                },
-            });
+            let stage = match step {
+                AnswerTime::Now => CallStage::Sending,
+                AnswerTime::InTurn => CallStage::Waiting,
+                AnswerTime::After { .. } | AnswerTime::Never => CallStage::Working,
+            };
+            connection.busy = Some(Busy::new(ticket, now, is_call, stage));
         }
         if step != AnswerTime::Now && step != AnswerTime::Never {
             self.mix(number);
@@ -613,12 +614,7 @@ impl DemoLoop {
         }
         connection.streamed = Some(streamed);
         connection.subscribed = subscribed;
-        connection.busy = Some(Busy {
-            ticket,
-            began_at,
-            is_call: false,
-            stage: CallStage::Streaming,
-        });
+        connection.busy = Some(Busy::new(ticket, began_at, false, CallStage::Streaming));
         if let Some(session) = streamed.session {
             self.streams.insert(session, number);
         }
@@ -635,12 +631,12 @@ impl DemoLoop {
         let Some(every) = self.options.stream_every.filter(|every| !every.is_zero()) else {
             return;
         };
-        self.timers.push(Reverse(CallTimer {
-            at: self.clock.now().saturating_add(every),
-            ticket,
+        self.set_timer(
+            self.clock.now().saturating_add(every),
             number,
-            frees_slot: false,
-        }));
+            ticket,
+            false,
+        );
     }
 
     /// Sends another notification on a stream, and asks its client where that is wanted,
@@ -726,12 +722,7 @@ impl DemoLoop {
         };
         answer::write_ask(&mut connection.output, &ask.message(), call.closes);
         connection.asked = Some(ask.id);
-        connection.busy = Some(Busy {
-            ticket,
-            began_at: now,
-            is_call: true,
-            stage: CallStage::Working,
-        });
+        connection.busy = Some(Busy::new(ticket, now, true, CallStage::Working));
         self.stats.asked += 1;
         self.asked.insert(ask.id, call);
         self.flush(number);
@@ -927,17 +918,21 @@ impl DemoLoop {
             // The last one comes when the answer is due.
             for n in 1..n_held {
                 let share = n as f64 / n_held as f64;
-                self.timers.push(Reverse(CallTimer {
-                    at: from.saturating_add(after.mul_f64(share)),
-                    ticket,
+                self.set_timer(
+                    from.saturating_add(after.mul_f64(share)),
                     number,
-                    frees_slot: false,
-                }));
+                    ticket,
+                    false,
+                );
             }
         }
         self.set_stage(number, CallStage::Working);
+        self.set_timer(from.saturating_add(after), number, ticket, frees_slot);
+    }
+
+    fn set_timer(&mut self, at: Duration, number: usize, ticket: u64, frees_slot: bool) {
         self.timers.push(Reverse(CallTimer {
-            at: from.saturating_add(after),
+            at,
             ticket,
             number,
             frees_slot,

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::asking::{Consultation, size_form};
 use super::jobs::{DemoWork, WorkOutcome};
@@ -67,6 +67,12 @@ impl DemoTool {
             None => (self.run)(arguments, shop),
         }
     }
+
+    /// The same with the schema of what it gives.
+    fn giving(mut self, output_schema: Value) -> Self {
+        self.definition["outputSchema"] = output_schema;
+        self
+    }
 }
 
 /// All tools, in the order of `tools/list`.
@@ -77,56 +83,45 @@ pub(super) fn all() -> Vec<DemoTool> {
             "echo",
             "Gives back the text",
             &read_only,
-            json!({
-                "type": "object",
-                "properties": {"text": {"type": "string", "description": "what to give back"}},
-                "required": ["text"]
-            }),
+            object(
+                &["text"],
+                json!({"text": {"type": "string", "description": "what to give back"}}),
+            ),
             echo,
         ),
-        with_output(
-            tool(
-                "add",
-                "Adds two numbers",
-                &read_only,
-                json!({
-                    "type": "object",
-                    "properties": {"a": {"type": "number"}, "b": {"type": "number"}},
-                    "required": ["a", "b"]
-                }),
-                add,
+        tool(
+            "add",
+            "Adds two numbers",
+            &read_only,
+            object(
+                &["a", "b"],
+                json!({"a": {"type": "number"}, "b": {"type": "number"}}),
             ),
-            json!({
-                "type": "object",
-                "properties": {"sum": {"type": "number"}},
-                "required": ["sum"]
-            }),
-        ),
+            add,
+        )
+        .giving(object(&["sum"], json!({"sum": {"type": "number"}}))),
         tool(
             "search",
             "Searches the archive; the answer is some kilobytes long",
             &read_only,
-            json!({
-                "type": "object",
-                "properties": {
+            object(
+                &["query", "kind"],
+                json!({
                     "query": {"type": "string", "minLength": 1, "examples": ["meeting"]},
                     "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
                     "kind": {"type": "string", "enum": ["notes", "files", "people"]}
-                },
-                "required": ["query", "kind"]
-            }),
+                }),
+            ),
             search,
         ),
         tool(
             "slow",
             "Answers after this many milliseconds, on top of the server's latency",
             &read_only,
-            json!({
-                "type": "object",
-                "properties": {
-                    "ms": {"type": "integer", "minimum": 0, "maximum": 60_000, "default": 100}
-                }
-            }),
+            object(
+                &[],
+                json!({"ms": {"type": "integer", "minimum": 0, "maximum": 60_000, "default": 100}}),
+            ),
             slow,
         ),
         tool(
@@ -134,118 +129,105 @@ pub(super) fn all() -> Vec<DemoTool> {
             "Works through steps of this many milliseconds, and tells of each where the client \
              gives a progress token",
             &read_only,
-            json!({
-                "type": "object",
-                "properties": {
+            object(
+                &[],
+                json!({
                     "steps": {"type": "integer", "minimum": 1, "maximum": 100, "default": 5},
                     "ms": {"type": "integer", "minimum": 0, "maximum": 10_000, "default": 20}
-                }
-            }),
+                }),
+            ),
             stepwise,
         ),
         tool(
             "book_meeting",
             "Books a meeting",
             &json!({"readOnlyHint": false, "destructiveHint": false, "idempotentHint": true}),
-            json!({
-                "type": "object",
-                "properties": {
+            closed(object(
+                &["version", "title", "starts_at", "organizer", "attendees"],
+                json!({
                     "version": {"const": 1},
                     "title": {"type": "string", "minLength": 3},
                     "starts_at": {"type": "string", "format": "date-time"},
-                    "organizer": {
-                        "type": "object",
-                        "properties": {
+                    "organizer": closed(object(
+                        &["name", "email"],
+                        json!({
                             "name": {"type": "string"},
                             "email": {"type": "string", "format": "email"}
-                        },
-                        "required": ["name", "email"],
-                        "additionalProperties": false
-                    },
+                        }),
+                    )),
                     "attendees": {
                         "type": "array",
-                        "items": {
-                            "type": "object",
-                            "properties": {
+                        "items": object(
+                            &["email"],
+                            json!({
                                 "email": {"type": "string", "format": "email"},
                                 "optional": {"type": "boolean", "default": false}
-                            },
-                            "required": ["email"]
-                        },
+                            }),
+                        ),
                         "minItems": 1,
                         "maxItems": 20
                     }
-                },
-                "required": ["version", "title", "starts_at", "organizer", "attendees"],
-                "additionalProperties": false
-            }),
+                }),
+            )),
             book_meeting,
         ),
         tool(
             "delete_note",
             "Deletes a note for good (there are none: nothing happens)",
             &json!({"readOnlyHint": false, "destructiveHint": true, "idempotentHint": true}),
-            json!({
-                "type": "object",
-                "properties": {"id": {"type": "integer", "minimum": 1}},
-                "required": ["id"]
-            }),
+            object(&["id"], json!({"id": {"type": "integer", "minimum": 1}})),
             |arguments, _| ToolOutcome::Text(format!("deleted note {}", arguments["id"])),
         ),
         tool(
             "region_report",
             "Reports on a region, which a proxy may route by",
             &read_only,
-            json!({
-                "type": "object",
-                "properties": {
+            object(
+                &["region"],
+                json!({
                     "region": {"type": "string", "x-mcp-header": "Region", "examples": ["eu-west"]},
                     "days": {
                         "type": "integer", "minimum": 1, "maximum": 365,
                         "x-mcp-header": "Days"
                     },
                     "detailed": {"type": "boolean", "x-mcp-header": "Detailed"}
-                },
-                "required": ["region"]
-            }),
+                }),
+            ),
             region_report,
         ),
         tool(
             "order_coffee",
             "Orders a drink, and asks for its size where the client can be asked",
             &json!({"readOnlyHint": false, "destructiveHint": false}),
-            json!({
-                "type": "object",
-                "properties": {
-                    "drink": {"type": "string", "enum": ["espresso", "latte", "tea"]}
-                },
-                "required": ["drink"]
-            }),
+            object(
+                &["drink"],
+                json!({"drink": {"type": "string", "enum": ["espresso", "latte", "tea"]}}),
+            ),
             order_coffee,
         ),
         tool(
             "ask_client",
             "Asks the client on the stream of the call, and tells what it was answered",
             &read_only,
-            json!({
-                "type": "object",
-                "properties": {
+            object(
+                &[],
+                json!({
                     "kind": {
                         "type": "string",
                         "enum": ["elicitation", "sampling", "roots", "ping"],
                         "default": "elicitation"
                     }
-                }
-            }),
+                }),
+            ),
             |arguments, _| ToolOutcome::Consults(Consultation::of(&arguments["kind"])),
         ),
         tool(
             "crunch",
             "Works for this many milliseconds: as a task where the client declares tasks",
             &read_only,
-            json!({
-                "type": "object",
-                "properties": {
+            object(
+                &[],
+                json!({
                     "ms": {"type": "integer", "minimum": 0, "maximum": 60_000, "default": 100},
                     "asks": {
                         "type": "boolean", "default": false,
@@ -255,119 +237,99 @@ pub(super) fn all() -> Vec<DemoTool> {
                         "type": "string", "enum": ["done", "tool_error", "error"],
                         "default": "done"
                     }
-                }
-            }),
+                }),
+            ),
             crunch,
         ),
         tool(
             "fail",
             "Always fails",
             &read_only,
-            json!({"type": "object", "properties": {}}),
+            object(&[], json!({})),
             |_, _| ToolOutcome::Failed("this tool always fails".to_string()),
         ),
-        with_output(
-            tool(
-                "login",
-                "Signs a user in, with any password but `wrong` or with none, and gives the token \
-                 that other tools want",
-                &read_only,
+        tool(
+            "login",
+            "Signs a user in, with any password but `wrong` or with none, and gives the token \
+             that other tools want",
+            &read_only,
+            object(
+                &["user"],
                 json!({
-                    "type": "object",
-                    "properties": {
-                        "user": {"type": "string", "minLength": 1, "maxLength": 100},
-                        "password": {"type": "string", "minLength": 1, "maxLength": 100}
-                    },
-                    "required": ["user"]
+                    "user": {"type": "string", "minLength": 1, "maxLength": 100},
+                    "password": {"type": "string", "minLength": 1, "maxLength": 100}
                 }),
-                login,
             ),
-            json!({
-                "type": "object",
-                "properties": {
+            login,
+        )
+        .giving(object(
+            &["token", "items"],
+            json!({"token": {"type": "string"}, "items": items_schema(&["id"])}),
+        )),
+        tool(
+            "whoami",
+            "Tells who has the token",
+            &read_only,
+            object(&["token"], json!({"token": {"type": "string"}})),
+            whoami,
+        )
+        .giving(object(&["user"], json!({"user": {"type": "string"}}))),
+        tool(
+            "cart",
+            "Puts an item into the cart that goes with the token, or lists what is in it",
+            &json!({}),
+            object(
+                &["token"],
+                json!({
                     "token": {"type": "string"},
-                    "items": items_schema(&["id"]),
-                },
-                "required": ["token", "items"]
-            }),
-        ),
-        with_output(
-            tool(
-                "whoami",
-                "Tells who has the token",
-                &read_only,
-                json!({
-                    "type": "object",
-                    "properties": {"token": {"type": "string"}},
-                    "required": ["token"]
+                    "action": {"type": "string", "enum": ["list", "add"], "default": "list"},
+                    "item": {"type": "integer", "minimum": 1, "maximum": ITEMS}
                 }),
-                whoami,
             ),
-            json!({
-                "type": "object",
-                "properties": {"user": {"type": "string"}},
-                "required": ["user"]
-            }),
-        ),
-        with_output(
-            tool(
-                "cart",
-                "Puts an item into the cart that goes with the token, or lists what is in it",
-                // It says nothing of itself, as most tools do.
-                &json!({}),
-                json!({
-                    "type": "object",
-                    "properties": {
-                        "token": {"type": "string"},
-                        "action": {"type": "string", "enum": ["list", "add"], "default": "list"},
-                        "item": {"type": "integer", "minimum": 1, "maximum": ITEMS}
-                    },
-                    "required": ["token"]
-                }),
-                cart,
+            cart,
+        )
+        .giving(object(
+            &["items"],
+            json!({"items": items_schema(&["id", "count"])}),
+        )),
+        tool(
+            "stock",
+            "Tells how many of an item are left; some answers break the output schema, as the \
+             option `--off-schema` says",
+            &read_only,
+            object(
+                &["item"],
+                json!({"item": {"type": "integer", "minimum": 1, "maximum": ITEMS}}),
             ),
-            json!({
-                "type": "object",
-                "properties": {"items": items_schema(&["id", "count"])},
-                "required": ["items"]
-            }),
-        ),
-        with_output(
-            tool(
-                "stock",
-                "Tells how many of an item are left; some answers break the output schema, as the \
-                 option `--off-schema` says",
-                &read_only,
-                json!({
-                    "type": "object",
-                    "properties": {
-                        "item": {"type": "integer", "minimum": 1, "maximum": ITEMS}
-                    },
-                    "required": ["item"]
-                }),
-                stock,
-            ),
-            json!({
-                "type": "object",
-                "properties": {
-                    "item": {"type": "integer"},
-                    "left": {"type": "integer", "minimum": 0}
-                },
-                "required": ["item", "left"]
-            }),
-        ),
+            stock,
+        )
+        .giving(object(
+            &["item", "left"],
+            json!({"item": {"type": "integer"}, "left": {"type": "integer", "minimum": 0}}),
+        )),
     ]
+}
+
+/// The schema of an object with these properties.
+fn object(required: &[&str], properties: Value) -> Value {
+    let mut schema = json!({"type": "object", "properties": properties});
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    schema
+}
+
+/// The same without any other properties.
+fn closed(mut schema: Value) -> Value {
+    schema["additionalProperties"] = false.into();
+    schema
 }
 
 /// The schema of a list of items, of which each has these numbers.
 fn items_schema(names: &[&str]) -> Value {
-    let properties: Value = names
-        .iter()
-        .map(|name| (name.to_string(), json!({"type": "integer"})))
-        .collect::<serde_json::Map<_, _>>()
-        .into();
-    let item = json!({"type": "object", "properties": properties, "required": names});
-    json!({"type": "array", "items": item})
+    let number = |name: &&str| (name.to_string(), json!({"type": "integer"}));
+    let properties: Map<_, _> = names.iter().map(number).collect();
+    json!({"type": "array", "items": object(names, properties.into())})
 }
 
 fn tool(
@@ -377,32 +339,23 @@ fn tool(
     input_schema: Value,
     run: fn(&Value, &mut Shop) -> ToolOutcome,
 ) -> DemoTool {
-    let param_headers = input_schema["properties"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(property, schema)| {
-            let token = schema.get("x-mcp-header")?.as_str()?;
-            Some((property.clone(), token.to_string()))
-        })
-        .collect();
-    let definition = json!({
-        "name": name,
-        "description": description,
-        "inputSchema": input_schema,
-        "annotations": annotations,
+    let properties = input_schema["properties"].as_object();
+    let in_headers = properties.into_iter().flatten();
+    let in_headers = in_headers.filter_map(|(property, schema)| {
+        let token = schema.get("x-mcp-header")?.as_str()?;
+        Some((property.clone(), token.to_string()))
     });
     DemoTool {
         name,
-        definition,
-        param_headers,
+        param_headers: in_headers.collect(),
+        definition: json!({
+            "name": name,
+            "description": description,
+            "inputSchema": input_schema,
+            "annotations": annotations,
+        }),
         run,
     }
-}
-
-fn with_output(mut tool: DemoTool, output_schema: Value) -> DemoTool {
-    tool.definition["outputSchema"] = output_schema;
-    tool
 }
 
 fn echo(arguments: &Value, _: &mut Shop) -> ToolOutcome {
