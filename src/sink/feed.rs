@@ -74,7 +74,8 @@ pub struct Feed<'a, O: Observer + ?Sized> {
 /// The way to one sink.
 struct Outlet {
     about: String,
-    queue: Sender<Arc<SinkPoint>>,
+    /// Until no more is handed over.
+    queue: Option<Sender<Arc<SinkPoint>>>,
     /// What it had no room for.
     held: Option<SinkPoint>,
     /// Points that were handed over.
@@ -104,12 +105,14 @@ impl<'a, O: Observer + ?Sized> Feed<'a, O> {
     pub fn finish(mut self) -> Vec<ExportFigures> {
         let until = clock::now() + self.end_max;
         let mut fates = std::mem::take(&mut self.fates);
-        let ending: Vec<Ending> = self
-            .outlets
-            .into_iter()
-            .map(|outlet| outlet.end(until))
-            .collect();
-        fates.extend(ending.into_iter().map(|it| it.fate(until, self.end_max)));
+        for outlet in &mut self.outlets {
+            outlet.end(until);
+        }
+        fates.extend(
+            self.outlets
+                .into_iter()
+                .map(|it| it.fate(until, self.end_max)),
+        );
         fates
     }
 }
@@ -124,7 +127,8 @@ impl Outlet {
             None => point,
         };
         let n_seconds = point.n_seconds;
-        match self.queue.try_send(Arc::new(point)) {
+        let Some(queue) = &self.queue else { return };
+        match queue.try_send(Arc::new(point)) {
             Ok(()) => self.note_offered(n_seconds),
             Err(TrySendError::Full(point) | TrySendError::Disconnected(point)) => {
                 self.held = Arc::into_inner(point);
@@ -138,40 +142,19 @@ impl Outlet {
     }
 
     /// Hands over what is held, and lets its thread end with the queue.
-    fn end(mut self, until: Instant) -> Ending {
-        let mut is_held = false;
+    fn end(&mut self, until: Instant) {
+        let Some(queue) = self.queue.take() else {
+            return;
+        };
         if let Some(point) = self.held.take().map(Arc::new) {
             let n_seconds = point.n_seconds;
-            match self.queue.send_deadline(point, until) {
+            match queue.send_deadline(point, until) {
                 Ok(()) => self.note_offered(n_seconds),
-                Err(_) => is_held = true,
+                Err(error) => self.held = Arc::into_inner(error.into_inner()),
             }
         }
-        Ending {
-            about: self.about,
-            n_offered: self.n_offered,
-            n_merged: self.n_merged,
-            is_held,
-            tells_sums: self.tells_sums,
-            tally: self.tally,
-            ended: self.ended,
-        }
     }
-}
 
-/// A sink that is given nothing more.
-struct Ending {
-    about: String,
-    n_offered: u64,
-    n_merged: u64,
-    /// A point never came to its queue.
-    is_held: bool,
-    tells_sums: bool,
-    tally: Arc<Mutex<SinkTally>>,
-    ended: Receiver<SinkEnd>,
-}
-
-impl Ending {
     /// Waits for its end, and says what became of it.
     fn fate(self, until: Instant, end_max: Duration) -> ExportFigures {
         let why = match self.ended.recv_deadline(until) {
@@ -187,7 +170,7 @@ impl Ending {
             ),
         };
         let tally = self.tally.lock().clone();
-        let n_held = u64::from(self.is_held);
+        let n_held = u64::from(self.held.is_some());
         let n_left = match (&why, self.tells_sums) {
             (None, _) => n_held,
             // One write would have told it all.
@@ -248,7 +231,7 @@ impl<O: Observer + ?Sized> Observer for Feed<'_, O> {
             match pump::start(sink, &run, points, &tally, done) {
                 Ok(()) => self.outlets.push(Outlet {
                     about,
-                    queue,
+                    queue: Some(queue),
                     held: None,
                     n_offered: 0,
                     n_merged: 0,
