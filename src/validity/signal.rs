@@ -85,172 +85,169 @@ pub enum Signal {
 impl Signal {
     /// Its stable name in the report.
     pub fn id(&self) -> &'static str {
-        match self {
-            Self::Throttled { .. } => "throttled",
-            Self::Steal { .. } => "steal",
-            Self::WaitingForCpu { .. } => "waiting_for_cpu",
-            Self::SwitchedOut { .. } => "switched_out",
-            Self::WorkerBusy { .. } => "worker_busy",
-            Self::WorkerStalled { .. } => "worker_stalled",
-            Self::BehindSchedule { .. } => "behind_schedule",
-            Self::SlowReading { .. } => "slow_reading",
-            Self::LateStarts { .. } => "late_starts",
-            Self::ChecksBehind { .. } => "checks_behind",
-            Self::LongLoops { .. } => "long_loops",
-        }
+        self.words().0
     }
 
     /// What it says is wrong, in a few words.
     pub(super) fn short(&self) -> &'static str {
-        match self {
-            Self::Throttled { .. } => "stopped by a CPU quota",
-            Self::Steal { .. } => "the hypervisor took CPU time",
-            Self::WaitingForCpu { .. } | Self::SwitchedOut { .. } => "this host's CPUs were busy",
-            Self::WorkerBusy { .. } => "a worker was full",
-            Self::WorkerStalled { .. } => "a worker stood still",
-            Self::BehindSchedule { .. } => "arrivals began late",
-            Self::SlowReading { .. } => "answers were read late",
-            Self::LateStarts { .. } => "requests left late",
-            Self::ChecksBehind { .. } => "answers waited to be checked",
-            Self::LongLoops { .. } => "a worker's turns were long",
-        }
+        self.words().1
     }
 
     /// What was seen.
     pub(super) fn sentence(&self) -> String {
-        match self {
-            Self::Throttled { share } => format!(
-                "the CPU quota of this process's control group stopped it for {} of the time",
-                percent(*share)
-            ),
-            Self::Steal { share } => format!(
-                "the hypervisor gave {} of the workers' CPU time to other machines",
-                percent(*share)
-            ),
-            Self::WaitingForCpu { worker, share } => format!(
-                "worker {worker} waited for a CPU {} of the time, since other work had it",
-                percent(*share)
-            ),
-            Self::SwitchedOut { worker, per_sec } => format!(
-                "the CPU was taken from worker {worker} {} times a second",
-                format_count(per_sec.round() as u64)
-            ),
-            Self::WorkerBusy {
-                worker,
-                share,
-                seconds: (bad, all),
-            } => {
-                let busy = format!("worker {worker} was busy {} of the time", percent(*share));
-                match bad {
-                    0 => busy,
-                    bad => format!("{busy}, and some worker fully {}", in_seconds(*bad, *all)),
-                }
-            }
-            Self::WorkerStalled {
-                seconds: (bad, all),
-                longest_ns,
-            } => {
-                // A stall is of the second that it ended in, and may be longer.
-                let still = format!(
-                    "a worker stood still for up to {}",
-                    format_latency(*longest_ns)
-                );
-                match bad {
-                    0 | 1 => still,
-                    bad => format!("{still}, and such stalls ended {}", in_seconds(*bad, *all)),
-                }
-            }
-            Self::BehindSchedule {
-                seconds: (bad, all),
-                share,
-            } => format!(
-                "{} arrivals were begun late although users were free, in the worst only {} of \
-                 those due",
-                in_seconds(*bad, *all),
-                percent(*share)
-            ),
-            Self::SlowReading {
-                delay_ns: (p50_ns, p99_ns),
-                latency_ns,
-            } => format!(
-                "answers waited {} (median) and {} (p99) for this machine to read them, and {} \
-                 (median) for the server",
-                format_latency(*p50_ns),
-                format_latency(*p99_ns),
-                format_latency(*latency_ns)
-            ),
-            Self::LateStarts {
-                lateness_ns: (_, p99_ns),
-                ..
-            } => format!(
-                "requests left up to {} (p99) after they could have",
-                format_latency(*p99_ns)
-            ),
-            Self::ChecksBehind { worker, share } => format!(
-                "answers of worker {worker} that had come waited {} of the time of its users for \
-                 their checks",
-                percent(*share)
-            ),
-            Self::LongLoops { p99_ns } => format!(
-                "a worker took up to {} (p99) between two looks at the network",
-                format_latency(*p99_ns)
-            ),
-        }
+        self.told().0
     }
 
     /// The figures that it rests on, by name with the unit last.
     pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        self.told().1
+    }
+
+    fn words(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Throttled { share } | Self::Steal { share } => vec![("share", *share)],
-            Self::WaitingForCpu { worker, share } | Self::ChecksBehind { worker, share } => {
-                vec![("worker", *worker as f64), ("share", *share)]
-            }
-            Self::SwitchedOut { worker, per_sec } => {
-                vec![("worker", *worker as f64), ("per_sec", *per_sec)]
-            }
+            Self::Throttled { .. } => ("throttled", "stopped by a CPU quota"),
+            Self::Steal { .. } => ("steal", "the hypervisor took CPU time"),
+            Self::WaitingForCpu { .. } => ("waiting_for_cpu", "this host's CPUs were busy"),
+            Self::SwitchedOut { .. } => ("switched_out", "this host's CPUs were busy"),
+            Self::WorkerBusy { .. } => ("worker_busy", "a worker was full"),
+            Self::WorkerStalled { .. } => ("worker_stalled", "a worker stood still"),
+            Self::BehindSchedule { .. } => ("behind_schedule", "arrivals began late"),
+            Self::SlowReading { .. } => ("slow_reading", "answers were read late"),
+            Self::LateStarts { .. } => ("late_starts", "requests left late"),
+            Self::ChecksBehind { .. } => ("checks_behind", "answers waited to be checked"),
+            Self::LongLoops { .. } => ("long_loops", "a worker's turns were long"),
+        }
+    }
+
+    /// The sentence, and its figures.
+    fn told(&self) -> (String, Vec<(&'static str, f64)>) {
+        match *self {
+            Self::Throttled { share } => (
+                format!(
+                    "the CPU quota of this process's control group stopped it for {} of the time",
+                    percent(share)
+                ),
+                vec![("share", share)],
+            ),
+            Self::Steal { share } => (
+                format!(
+                    "the hypervisor gave {} of the workers' CPU time to other machines",
+                    percent(share)
+                ),
+                vec![("share", share)],
+            ),
+            Self::WaitingForCpu { worker, share } => (
+                format!(
+                    "worker {worker} waited for a CPU {} of the time, since other work had it",
+                    percent(share)
+                ),
+                vec![("worker", worker as f64), ("share", share)],
+            ),
+            Self::SwitchedOut { worker, per_sec } => (
+                format!(
+                    "the CPU was taken from worker {worker} {} times a second",
+                    format_count(per_sec.round() as u64)
+                ),
+                vec![("worker", worker as f64), ("per_sec", per_sec)],
+            ),
             Self::WorkerBusy {
                 worker,
                 share,
                 seconds: (bad, all),
-            } => vec![
-                ("worker", *worker as f64),
-                ("share", *share),
-                ("busy_seconds", *bad as f64),
-                ("seconds", *all as f64),
-            ],
+            } => {
+                let busy = format!("worker {worker} was busy {} of the time", percent(share));
+                let text = match bad {
+                    0 => busy,
+                    bad => format!("{busy}, and some worker fully {}", in_seconds(bad, all)),
+                };
+                let figures = vec![
+                    ("worker", worker as f64),
+                    ("share", share),
+                    ("busy_seconds", bad as f64),
+                    ("seconds", all as f64),
+                ];
+                (text, figures)
+            }
             Self::WorkerStalled {
                 seconds: (bad, all),
                 longest_ns,
-            } => vec![
-                ("stalled_seconds", *bad as f64),
-                ("seconds", *all as f64),
-                ("longest_ms", ms(*longest_ns)),
-            ],
+            } => {
+                let longest = format_latency(longest_ns);
+                // A stall is of the second that it ended in, and may be longer.
+                let still = format!("a worker stood still for up to {longest}");
+                let text = match bad {
+                    0 | 1 => still,
+                    bad => format!("{still}, and such stalls ended {}", in_seconds(bad, all)),
+                };
+                let figures = vec![
+                    ("stalled_seconds", bad as f64),
+                    ("seconds", all as f64),
+                    ("longest_ms", ms(longest_ns)),
+                ];
+                (text, figures)
+            }
             Self::BehindSchedule {
                 seconds: (bad, all),
                 share,
-            } => vec![
-                ("behind_seconds", *bad as f64),
-                ("seconds", *all as f64),
-                ("begun_share", *share),
-            ],
+            } => (
+                format!(
+                    "{} arrivals were begun late although users were free, in the worst only {} \
+                     of those due",
+                    in_seconds(bad, all),
+                    percent(share)
+                ),
+                vec![
+                    ("behind_seconds", bad as f64),
+                    ("seconds", all as f64),
+                    ("begun_share", share),
+                ],
+            ),
             Self::SlowReading {
-                delay_ns,
+                delay_ns: (p50_ns, p99_ns),
                 latency_ns,
-            } => vec![
-                ("delay_p50_ms", ms(delay_ns.0)),
-                ("delay_p99_ms", ms(delay_ns.1)),
-                ("latency_p50_ms", ms(*latency_ns)),
-            ],
+            } => (
+                format!(
+                    "answers waited {} (median) and {} (p99) for this machine to read them, and \
+                     {} (median) for the server",
+                    format_latency(p50_ns),
+                    format_latency(p99_ns),
+                    format_latency(latency_ns)
+                ),
+                vec![
+                    ("delay_p50_ms", ms(p50_ns)),
+                    ("delay_p99_ms", ms(p99_ns)),
+                    ("latency_p50_ms", ms(latency_ns)),
+                ],
+            ),
             Self::LateStarts {
-                lateness_ns,
+                lateness_ns: (p50_ns, p99_ns),
                 latency_ns,
-            } => vec![
-                ("lateness_p50_ms", ms(lateness_ns.0)),
-                ("lateness_p99_ms", ms(lateness_ns.1)),
-                ("latency_p50_ms", ms(*latency_ns)),
-            ],
-            Self::LongLoops { p99_ns } => vec![("p99_ms", ms(*p99_ns))],
+            } => (
+                format!(
+                    "requests left up to {} (p99) after they could have",
+                    format_latency(p99_ns)
+                ),
+                vec![
+                    ("lateness_p50_ms", ms(p50_ns)),
+                    ("lateness_p99_ms", ms(p99_ns)),
+                    ("latency_p50_ms", ms(latency_ns)),
+                ],
+            ),
+            Self::ChecksBehind { worker, share } => (
+                format!(
+                    "answers of worker {worker} that had come waited {} of the time of its users \
+                     for their checks",
+                    percent(share)
+                ),
+                vec![("worker", worker as f64), ("share", share)],
+            ),
+            Self::LongLoops { p99_ns } => (
+                format!(
+                    "a worker took up to {} (p99) between two looks at the network",
+                    format_latency(p99_ns)
+                ),
+                vec![("p99_ms", ms(p99_ns))],
+            ),
         }
     }
 }

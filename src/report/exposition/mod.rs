@@ -101,7 +101,7 @@ pub struct Family<'a> {
 /// A value, and whose it is.
 #[derive(Debug, Clone)]
 pub struct MetricPoint<'a> {
-    /// LabelNames and values, without what is not drawn.
+    /// Names of labels and their values, without characters that are not drawn.
     pub labels: Vec<(&'static str, Cow<'a, str>)>,
     /// The value.
     pub value: PointValue<'a>,
@@ -122,6 +122,8 @@ pub enum PointValue<'a> {
 pub fn families<'a>(reading: &'a MetricsReading<'a>) -> Vec<Family<'a>> {
     let labels: Vec<RowLabels<'a>> = row_labels(&reading.rows);
     let rows = || reading.rows.iter().zip(&labels);
+    let requests = || rows().filter(|(row, _)| row.kind.is_some());
+    let flows = || rows().filter(|(row, _)| row.kind.is_none());
     let counters = &reading.counters;
     let of = |metric| {
         let one = |value| vec![MetricPoint::new(&[], value)];
@@ -140,12 +142,12 @@ pub fn families<'a>(reading: &'a MetricsReading<'a>) -> Vec<Family<'a>> {
                 level(reading.is_limited.map(|it| f64::from(u8::from(it))))
             }
             ExportMetric::SearchLevel => level(reading.level),
-            ExportMetric::RequestsStarted => of_requests(rows(), |row, labels| {
+            ExportMetric::RequestsStarted => of_rows(requests(), |row, labels| {
                 vec![MetricPoint::new(labels, PointValue::Count(row.started))]
             }),
-            ExportMetric::Requests => of_requests(rows(), outcomes),
-            ExportMetric::FlowIterations => of_flows(rows(), outcomes),
-            ExportMetric::Failures => of_requests(rows(), |row, labels| {
+            ExportMetric::Requests => of_rows(requests(), outcomes),
+            ExportMetric::FlowIterations => of_rows(flows(), outcomes),
+            ExportMetric::Failures => of_rows(requests(), |row, labels| {
                 let failures = row.failures.iter();
                 failures
                     .map(|(cause, count)| {
@@ -154,9 +156,9 @@ pub fn families<'a>(reading: &'a MetricsReading<'a>) -> Vec<Family<'a>> {
                     })
                     .collect()
             }),
-            ExportMetric::RequestDuration => of_requests(rows(), latencies),
-            ExportMetric::FlowDuration => of_flows(rows(), latencies),
-            ExportMetric::RequestDurationQuantile => of_requests(rows(), |row, labels| {
+            ExportMetric::RequestDuration => of_rows(requests(), latencies),
+            ExportMetric::FlowDuration => of_rows(flows(), latencies),
+            ExportMetric::RequestDurationQuantile => of_rows(requests(), |row, labels| {
                 let quantiles = row.quantiles.iter();
                 quantiles
                     .map(|(quantile, secs)| {
@@ -203,28 +205,14 @@ fn level<'a>(value: Option<f64>) -> Vec<MetricPoint<'a>> {
         .collect()
 }
 
-fn of_requests<'a, 'b>(
+fn of_rows<'a, 'b>(
     rows: impl Iterator<Item = (&'a RowReading<'a>, &'b RowLabels<'a>)>,
     points: impl Fn(&'a RowReading<'a>, &RowLabels<'a>) -> Vec<MetricPoint<'a>>,
 ) -> Vec<MetricPoint<'a>>
 where
     'a: 'b,
 {
-    rows.filter(|(row, _)| row.kind.is_some())
-        .flat_map(|(row, labels)| points(row, labels))
-        .collect()
-}
-
-fn of_flows<'a, 'b>(
-    rows: impl Iterator<Item = (&'a RowReading<'a>, &'b RowLabels<'a>)>,
-    points: impl Fn(&'a RowReading<'a>, &RowLabels<'a>) -> Vec<MetricPoint<'a>>,
-) -> Vec<MetricPoint<'a>>
-where
-    'a: 'b,
-{
-    rows.filter(|(row, _)| row.kind.is_none())
-        .flat_map(|(row, labels)| points(row, labels))
-        .collect()
+    rows.flat_map(|(row, labels)| points(row, labels)).collect()
 }
 
 fn outcomes<'a>(row: &'a RowReading<'a>, labels: &RowLabels<'a>) -> Vec<MetricPoint<'a>> {
