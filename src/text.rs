@@ -7,6 +7,41 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+/// Defines an enum whose variants have a word each: the function gives it, `ALL` has the
+/// variants in order, `WORDS` the same with their words, as those who read a word want it.
+macro_rules! named {
+    (
+        $(#[$of_type:meta])*
+        $vis:vis enum $name:ident {
+            $($(#[$of_variant:meta])* $variant:ident = $word:literal,)*
+        }
+        $(#[$of_word:meta])*
+        fn $word_of:ident
+    ) => {
+        $(#[$of_type])*
+        $vis enum $name {
+            $($(#[$of_variant])* $variant,)*
+        }
+
+        #[allow(dead_code, reason = "not each enum is gone through, or read")]
+        impl $name {
+            /// All of them, in order.
+            $vis const ALL: [Self; [$($word),*].len()] = [$(Self::$variant),*];
+
+            /// All of them with their words, in order.
+            $vis const WORDS: &'static [(&'static str, Self)] = &[$(($word, Self::$variant)),*];
+
+            $(#[$of_word])*
+            $vis fn $word_of(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+    };
+}
+pub(crate) use named;
+
 /// Whether a character acts on the reader's terminal or on the text around it
 /// rather than being drawn: controls, line breaks, changes of direction, and what
 /// has no width. The joiners inside of emoji and of Indic words are not among

@@ -8,14 +8,12 @@ use crate::clock::Utc;
 use crate::error::choice;
 use crate::files::{ARGUMENTS_BYTES_MAX, read_text};
 use crate::load::{SEGMENT_FORM, Segment};
-use crate::network::{
-    ADDRESS_USES, AddressUse, BACKEND_HEADER_FORM, CONNECTION_USES, ConnectionUse,
-};
+use crate::network::{AddressUse, BACKEND_HEADER_FORM, ConnectionUse};
 use crate::outcome::{LatencyLimit, LoadUnit};
 use crate::protocol::{Arguments, Topic};
 use crate::report::compare::HISTORY_RUNS_MAX;
 use crate::scenario::defaults::{VUS_MAX, WORKERS_MAX};
-use crate::scenario::{HISTOGRAM_MODES, Header, HistogramMode};
+use crate::scenario::{Header, HistogramMode};
 use crate::units;
 
 fn whole<T: TryFrom<u64>>(text: &str, bounds: RangeInclusive<u64>) -> Result<T, String> {
@@ -292,12 +290,12 @@ pub(super) fn on_break(text: &str) -> Result<bool, String> {
 
 /// Which of the server's addresses connections go to.
 pub(super) fn addresses(text: &str) -> Result<AddressUse, String> {
-    choice(text, "a use of addresses", ADDRESS_USES)
+    choice(text, "a use of addresses", AddressUse::WORDS)
 }
 
 /// How long a connection is used.
 pub(super) fn connection(text: &str) -> Result<ConnectionUse, String> {
-    choice(text, "a use of connections", CONNECTION_USES)
+    choice(text, "a use of connections", ConnectionUse::WORDS)
 }
 
 /// What users subscribe to, with commas between. A URI goes on where no topic follows.
@@ -324,7 +322,7 @@ pub(super) fn backend_header(text: &str) -> Result<String, String> {
 
 /// Which histograms the report keeps.
 pub(super) fn histograms(text: &str) -> Result<HistogramMode, String> {
-    choice(text, "a choice of histograms", HISTOGRAM_MODES)
+    choice(text, "a choice of histograms", HistogramMode::WORDS)
 }
 
 /// What `--args` says.

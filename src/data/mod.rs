@@ -10,40 +10,39 @@ mod read;
 use std::fmt;
 
 use crate::template::{FillMoment, Generators, purpose_of};
+use crate::text::named;
 
 pub use read::{DATA_BYTES_MAX, DataFault, DataSettings};
 
-/// Which row an iteration takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DataMode {
-    /// The next one, over the whole run: by the iteration's number, whoever does it.
-    #[default]
-    Sequential,
-    /// Any, with the user's own generator.
-    Random,
-    /// The user's own, by its number, as long as it lives.
-    UniquePerVu,
+named! {
+    /// Which row an iteration takes.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum DataMode {
+        /// The next one, over the whole run: by the iteration's number, whoever does it.
+        #[default]
+        Sequential = "sequential",
+        /// Any, with the user's own generator.
+        Random = "random",
+        /// The user's own, by its number, as long as it lives.
+        UniquePerVu = "unique-per-vu",
+    }
+    /// What it is called in a config.
+    fn word
 }
 
-/// What the modes are called in a config.
-pub const DATA_MODES: &[(&str, DataMode)] = &[
-    ("sequential", DataMode::Sequential),
-    ("random", DataMode::Random),
-    ("unique-per-vu", DataMode::UniquePerVu),
-];
-
-/// What follows the last row of a sequential set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum AtEnd {
-    /// The end of the run.
-    #[default]
-    Stop,
-    /// The first row.
-    Repeat,
+named! {
+    /// What follows the last row of a sequential set.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum AtEnd {
+        /// The end of the run.
+        #[default]
+        Stop = "stop",
+        /// The first row.
+        Repeat = "repeat",
+    }
+    /// What it is called in a config.
+    fn word
 }
-
-/// What they are called in a config.
-pub const AT_ENDS: &[(&str, AtEnd)] = &[("stop", AtEnd::Stop), ("repeat", AtEnd::Repeat)];
 
 /// The secret cells of a set that are known in all texts. Each takes some 600 bytes there.
 const SECRETS_KNOWN_MAX: usize = 100_000;

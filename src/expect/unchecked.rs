@@ -2,57 +2,33 @@
 
 use std::fmt;
 
-/// Why an answer could be held neither right nor wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Unchecked {
-    /// The server's list did not have the tool.
-    ToolNotListed,
-    /// The tool has no output schema.
-    NoSchema,
-    /// The schema is of a dialect that is not known.
-    UnknownDialect,
-    /// The schema refers to what lies elsewhere: nothing is fetched.
-    RemoteReference,
-    /// The schema's references lead in a circle.
-    EndlessReference,
-    /// The schema has a pattern that is not done in linear time.
-    Pattern,
-    /// The schema is too large, or not a schema.
-    BadSchema,
-    /// The result is too large to be judged.
-    LargeResult,
-    /// The result is nested too deep to be judged.
-    DeepResult,
-}
+use crate::text::named;
 
-impl Unchecked {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::ToolNotListed,
-        Self::NoSchema,
-        Self::UnknownDialect,
-        Self::RemoteReference,
-        Self::EndlessReference,
-        Self::Pattern,
-        Self::BadSchema,
-        Self::LargeResult,
-        Self::DeepResult,
-    ];
-
-    /// The stable name in reports.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::ToolNotListed => "tool_not_listed",
-            Self::NoSchema => "no_schema",
-            Self::UnknownDialect => "unknown_dialect",
-            Self::RemoteReference => "remote_reference",
-            Self::EndlessReference => "endless_reference",
-            Self::Pattern => "pattern",
-            Self::BadSchema => "bad_schema",
-            Self::LargeResult => "large_result",
-            Self::DeepResult => "deep_result",
-        }
+named! {
+    /// Why an answer could be held neither right nor wrong.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Unchecked {
+        /// The server's list did not have the tool.
+        ToolNotListed = "tool_not_listed",
+        /// The tool has no output schema.
+        NoSchema = "no_schema",
+        /// The schema is of a dialect that is not known.
+        UnknownDialect = "unknown_dialect",
+        /// The schema refers to what lies elsewhere: nothing is fetched.
+        RemoteReference = "remote_reference",
+        /// The schema's references lead in a circle.
+        EndlessReference = "endless_reference",
+        /// The schema has a pattern that is not done in linear time.
+        Pattern = "pattern",
+        /// The schema is too large, or not a schema.
+        BadSchema = "bad_schema",
+        /// The result is too large to be judged.
+        LargeResult = "large_result",
+        /// The result is nested too deep to be judged.
+        DeepResult = "deep_result",
     }
+    /// The stable name in reports.
+    fn id
 }
 
 /// The reason as a sentence without its end, such as `the server does not list the tool`.

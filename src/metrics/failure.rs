@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use crate::text::named;
+
 /// Makes, from one table, the kinds of causes that are counted by their place in
 /// it, the list of these causes, and their ids.
 macro_rules! causes {
@@ -170,34 +172,22 @@ causes! {
     }
 }
 
-/// What a server says of the token that it refuses (RFC 6750 section 3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum TokenError {
-    /// The request is malformed: a parameter is missing or there twice.
-    InvalidRequest,
-    /// The token is expired, revoked, malformed or another server's.
-    InvalidToken,
-    /// The token is good, and does not allow this.
-    InsufficientScope,
+named! {
+    /// What a server says of the token that it refuses (RFC 6750 section 3.1).
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum TokenError {
+        /// The request is malformed: a parameter is missing or there twice.
+        InvalidRequest = "invalid_request",
+        /// The token is expired, revoked, malformed or another server's.
+        InvalidToken = "invalid_token",
+        /// The token is good, and does not allow this.
+        InsufficientScope = "insufficient_scope",
+    }
+    /// Its name on the wire and in reports.
+    fn id
 }
 
 impl TokenError {
-    /// All of them.
-    pub const ALL: [Self; 3] = [
-        Self::InvalidRequest,
-        Self::InvalidToken,
-        Self::InsufficientScope,
-    ];
-
-    /// Its name on the wire and in reports.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidToken => "invalid_token",
-            Self::InsufficientScope => "insufficient_scope",
-        }
-    }
-
     /// The one with this name.
     pub fn of_id(id: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|error| error.id() == id)
@@ -253,61 +243,43 @@ pub enum Failure {
     Template(TemplateFailure),
 }
 
-/// Failures grouped by whose fault they are, in the order in which they are
-/// reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum FailureGroup {
-    /// No connection, or it died.
-    Connect,
-    /// The timeout struck.
-    Timeout,
-    /// An HTTP error status.
-    Http,
-    /// The server takes no more requests for a while (429): as it was told to, not a
-    /// fault of it.
-    RateLimit,
-    /// A JSON-RPC error.
-    Rpc,
-    /// The tool says that it failed.
-    Tool,
-    /// The answer breaks the protocol.
-    Protocol,
-    /// The session expired or never began.
-    Session,
-    /// The answer lacks a value that a later step needs.
-    Extract,
-    /// The answer is not what the config awaits.
-    Expect,
-    /// The answer holds what is another user's.
-    Isolation,
-    /// A task brought no result.
-    Task,
-    /// No token was to be had.
-    Auth,
-    /// The config made a request that must not be sent.
-    Template,
-}
-
-impl FailureGroup {
-    /// The group's stable name in reports.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Timeout => "timeout",
-            Self::Http => "http",
-            Self::RateLimit => "rate_limit",
-            Self::Rpc => "jsonrpc",
-            Self::Tool => "tool",
-            Self::Protocol => "protocol",
-            Self::Session => "session",
-            Self::Extract => "extract",
-            Self::Expect => "expect",
-            Self::Isolation => "isolation",
-            Self::Task => "task",
-            Self::Auth => "auth",
-            Self::Template => "template",
-        }
+named! {
+    /// Failures grouped by whose fault they are, in the order in which they are
+    /// reported.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum FailureGroup {
+        /// No connection, or it died.
+        Connect = "connect",
+        /// The timeout struck.
+        Timeout = "timeout",
+        /// An HTTP error status.
+        Http = "http",
+        /// The server takes no more requests for a while (429): as it was told to, not a
+        /// fault of it.
+        RateLimit = "rate_limit",
+        /// A JSON-RPC error.
+        Rpc = "jsonrpc",
+        /// The tool says that it failed.
+        Tool = "tool",
+        /// The answer breaks the protocol.
+        Protocol = "protocol",
+        /// The session expired or never began.
+        Session = "session",
+        /// The answer lacks a value that a later step needs.
+        Extract = "extract",
+        /// The answer is not what the config awaits.
+        Expect = "expect",
+        /// The answer holds what is another user's.
+        Isolation = "isolation",
+        /// A task brought no result.
+        Task = "task",
+        /// No token was to be had.
+        Auth = "auth",
+        /// The config made a request that must not be sent.
+        Template = "template",
     }
+    /// The group's stable name in reports.
+    fn id
 }
 
 impl Failure {

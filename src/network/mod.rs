@@ -20,6 +20,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::text::named;
+
 /// How a server is reached. What is not given is as usual.
 ///
 /// It serialises to the object `network` of the `plan` in a report: what was given, without
@@ -189,43 +191,38 @@ impl Default for TlsOptions {
     }
 }
 
-/// Which of a server's addresses a connection goes to. Those of the family of the first
-/// are used; the others are for where none of these takes the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AddressUse {
-    /// Each connection of a worker goes to the next one.
-    #[default]
-    InTurn,
-    /// Each user keeps to one.
-    Pinned,
+named! {
+    /// Which of a server's addresses a connection goes to. Those of the family of the first
+    /// are used; the others are for where none of these takes the connection.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum AddressUse {
+        /// Each connection of a worker goes to the next one.
+        #[default]
+        InTurn = "in-turn",
+        /// Each user keeps to one.
+        Pinned = "pinned",
+    }
+    /// What it is called in a config and on the command line.
+    fn word
 }
 
-/// The words for it.
-pub const ADDRESS_USES: &[(&str, AddressUse)] = &[
-    ("in-turn", AddressUse::InTurn),
-    ("pinned", AddressUse::Pinned),
-];
-
-/// How long a connection is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ConnectionUse {
-    /// A new session has a new one.
-    #[default]
-    PerSession,
-    /// A user keeps its connection when it begins another session.
-    Keep,
-    /// It is closed after each answer, and the server is not told beforehand.
-    PerCall,
+named! {
+    /// How long a connection is used.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub enum ConnectionUse {
+        /// A new session has a new one.
+        #[default]
+        PerSession = "per-session",
+        /// A user keeps its connection when it begins another session.
+        Keep = "keep",
+        /// It is closed after each answer, and the server is not told beforehand.
+        PerCall = "per-call",
+    }
+    /// What it is called in a config and on the command line.
+    fn word
 }
-
-/// The words for it.
-pub const CONNECTION_USES: &[(&str, ConnectionUse)] = &[
-    ("per-session", ConnectionUse::PerSession),
-    ("keep", ConnectionUse::Keep),
-    ("per-call", ConnectionUse::PerCall),
-];
 
 /// The accepted form of the header that names who served a call.
 pub const BACKEND_HEADER_FORM: &str =

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{GeneratorFacts, Grade, Packed};
+use crate::text::named;
 
 /// A run, as runs are compared.
 #[derive(Debug, Clone)]
@@ -327,41 +328,27 @@ impl ComparedFigure {
     }
 }
 
-/// A figure that is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum ComparedMetric {
-    /// The median latency.
-    #[serde(rename = "p50")]
-    P50,
-    /// The 95th percentile.
-    #[serde(rename = "p95")]
-    P95,
-    /// The 99th percentile.
-    #[serde(rename = "p99")]
-    P99,
-    /// Calls that ended, a second; in the open model, of those that were offered.
-    #[serde(rename = "rate")]
-    Rate,
-    /// Failed calls, as a share of those that ended.
-    #[serde(rename = "errors")]
-    Errors,
+named! {
+    /// A figure that is compared.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub enum ComparedMetric {
+        /// The median latency.
+        P50 = "p50",
+        /// The 95th percentile.
+        P95 = "p95",
+        /// The 99th percentile.
+        P99 = "p99",
+        /// Calls that ended, a second; in the open model, of those that were offered.
+        Rate = "rate",
+        /// Failed calls, as a share of those that ended.
+        Errors = "errors",
+    }
+    /// What it is called: in tables, in JSON and by the user.
+    fn name
 }
 
 impl ComparedMetric {
-    /// All, in the order of tables.
-    pub const ALL: [Self; 5] = [Self::P50, Self::P95, Self::P99, Self::Rate, Self::Errors];
-
-    /// What it is called: in tables, in JSON and by the user.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::P50 => "p50",
-            Self::P95 => "p95",
-            Self::P99 => "p99",
-            Self::Rate => "rate",
-            Self::Errors => "errors",
-        }
-    }
-
     /// The quantile of a latency; `None` of other metrics.
     pub fn quantile(self) -> Option<f64> {
         match self {

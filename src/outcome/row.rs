@@ -1,6 +1,7 @@
 //! The rows of a report: what each is about, and which of them make the totals.
 
 use crate::metrics::{Recorder, RowStats};
+use crate::text::named;
 
 /// A line of the report: what its figures are figures of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
@@ -19,47 +20,37 @@ pub struct Row {
     pub population: Option<String>,
 }
 
-/// Which table a row belongs to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum RowKind {
-    /// A call of a scenario's step.
-    #[default]
-    Call,
-    /// Opening a session: `initialize` with `notifications/initialized`, or
-    /// `server/discover`. Never mixed into the calls' figures.
-    Handshake,
-    /// Ending a session: `DELETE`.
-    Close,
-    /// Opening the listening stream of a session: `GET`, up to its head; or
-    /// `subscriptions/listen`, up to its acknowledgement.
-    Listen,
-    /// The slowest of the calls that a step issues at once.
-    Turn,
-    /// An iteration of a flow, from the start of its first step to the end of its
-    /// last, with thinking and waiting between them.
-    Flow,
-    /// The same iterations: the time of their calls alone.
-    FlowBusy,
-    /// A part of calls that became tasks: until the task was created (the method is that
-    /// of the call), or one question for how it stands (`tasks/get`).
-    TaskStep,
+named! {
+    /// Which table a row belongs to.
+    #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+    pub enum RowKind {
+        /// A call of a scenario's step.
+        #[default]
+        Call = "call",
+        /// Opening a session: `initialize` with `notifications/initialized`, or
+        /// `server/discover`. Never mixed into the calls' figures.
+        Handshake = "handshake",
+        /// Ending a session: `DELETE`.
+        Close = "close",
+        /// Opening the listening stream of a session: `GET`, up to its head; or
+        /// `subscriptions/listen`, up to its acknowledgement.
+        Listen = "listen",
+        /// The slowest of the calls that a step issues at once.
+        Turn = "turn",
+        /// An iteration of a flow, from the start of its first step to the end of its
+        /// last, with thinking and waiting between them.
+        Flow = "flow",
+        /// The same iterations: the time of their calls alone.
+        FlowBusy = "flow_busy",
+        /// A part of calls that became tasks: until the task was created (the method is that
+        /// of the call), or one question for how it stands (`tasks/get`).
+        TaskStep = "task_step",
+    }
+    /// Its stable name for other programs, as in the CSV form.
+    fn id
 }
 
 impl RowKind {
-    /// Its stable name for other programs, as in the CSV form.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Handshake => "handshake",
-            Self::Close => "close",
-            Self::Listen => "listen",
-            Self::Turn => "turn",
-            Self::Flow => "flow",
-            Self::FlowBusy => "flow_busy",
-            Self::TaskStep => "task_step",
-        }
-    }
-
     /// Whether its requests are calls: they make the totals, the stages, the
     /// seconds and the rate, and what the breaking point is looked for in.
     pub fn is_in_totals(self) -> bool {

@@ -6,64 +6,45 @@
 
 use std::fmt;
 
-use crate::text::shown_part;
+use crate::text::{named, shown_part};
 
-/// What sort of fault it is: a key for counting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FaultKind {
-    /// The bytes are not JSON, or not UTF-8.
-    NotJson,
-    /// JSON, but neither `result` nor `error` nor `method` in it.
-    NotAMessage,
-    /// Both `result` and `error`.
-    ResultAndError,
-    /// An answer to another request.
-    WrongId,
-    /// A message beyond the limit.
-    TooLarge,
-    /// The stream ended in order, but without our answer.
-    StreamEnded,
-    /// 202 to a request: taken in, and never answered.
-    AcceptedNotAnswered,
-    /// A `resultType` that the revision does not know.
-    UnknownResultType,
-    /// Neither JSON nor an event stream.
-    UnexpectedContentType,
-    /// A content coding that is not read here, or content that is not in it.
-    ContentEncoding,
-    /// The server speaks only revisions that we do not.
-    UnknownRevision,
-    /// A revision that we speak, but not in this exchange.
-    OtherEra,
-    /// A result without what the specification demands of it.
-    BadResult,
-    /// The server requires an input that this client cannot give.
-    UnknownInput,
-    /// The answer to a subscription that does not begin with its acknowledgement.
-    NotAcknowledged,
-}
-
-impl FaultKind {
-    /// A few plain words for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            FaultKind::NotJson => "not JSON",
-            FaultKind::NotAMessage => "neither result nor error",
-            FaultKind::ResultAndError => "both result and error",
-            FaultKind::WrongId => "wrong id",
-            FaultKind::TooLarge => "message too large",
-            FaultKind::StreamEnded => "stream ended without the answer",
-            FaultKind::AcceptedNotAnswered => "accepted but not answered",
-            FaultKind::UnknownResultType => "unknown resultType",
-            FaultKind::UnexpectedContentType => "unexpected content type",
-            FaultKind::ContentEncoding => "unusable content encoding",
-            FaultKind::UnknownRevision => "unknown protocol revision",
-            FaultKind::OtherEra => "revision of the other era",
-            FaultKind::BadResult => "bad result",
-            FaultKind::UnknownInput => "unknown input required",
-            FaultKind::NotAcknowledged => "not acknowledged",
-        }
+named! {
+    /// What sort of fault it is: a key for counting.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+    pub enum FaultKind {
+        /// The bytes are not JSON, or not UTF-8.
+        NotJson = "not JSON",
+        /// JSON, but neither `result` nor `error` nor `method` in it.
+        NotAMessage = "neither result nor error",
+        /// Both `result` and `error`.
+        ResultAndError = "both result and error",
+        /// An answer to another request.
+        WrongId = "wrong id",
+        /// A message beyond the limit.
+        TooLarge = "message too large",
+        /// The stream ended in order, but without our answer.
+        StreamEnded = "stream ended without the answer",
+        /// 202 to a request: taken in, and never answered.
+        AcceptedNotAnswered = "accepted but not answered",
+        /// A `resultType` that the revision does not know.
+        UnknownResultType = "unknown resultType",
+        /// Neither JSON nor an event stream.
+        UnexpectedContentType = "unexpected content type",
+        /// A content coding that is not read here, or content that is not in it.
+        ContentEncoding = "unusable content encoding",
+        /// The server speaks only revisions that we do not.
+        UnknownRevision = "unknown protocol revision",
+        /// A revision that we speak, but not in this exchange.
+        OtherEra = "revision of the other era",
+        /// A result without what the specification demands of it.
+        BadResult = "bad result",
+        /// The server requires an input that this client cannot give.
+        UnknownInput = "unknown input required",
+        /// The answer to a subscription that does not begin with its acknowledgement.
+        NotAcknowledged = "not acknowledged",
     }
+    /// A few plain words for it.
+    fn as_str
 }
 
 /// A fault with what came instead, ready to be shown: short, on one line,

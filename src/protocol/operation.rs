@@ -9,55 +9,34 @@ use serde_json::{Map, Value};
 use super::fields::json_text;
 use super::revision::Revision;
 use crate::template::{Scope, Template};
+use crate::text::named;
 
-/// The methods that a load test measures; a key for tables of figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Method {
-    /// `tools/call`
-    CallTool,
-    /// `resources/read`
-    ReadResource,
-    /// `prompts/get`
-    GetPrompt,
-    /// `tools/list`
-    ListTools,
-    /// `resources/list`
-    ListResources,
-    /// `resources/templates/list`
-    ListResourceTemplates,
-    /// `prompts/list`
-    ListPrompts,
-    /// `ping`, in the legacy era only
-    Ping,
+named! {
+    /// The methods that a load test measures; a key for tables of figures.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Method {
+        /// `tools/call`
+        CallTool = "tools/call",
+        /// `resources/read`
+        ReadResource = "resources/read",
+        /// `prompts/get`
+        GetPrompt = "prompts/get",
+        /// `tools/list`
+        ListTools = "tools/list",
+        /// `resources/list`
+        ListResources = "resources/list",
+        /// `resources/templates/list`
+        ListResourceTemplates = "resources/templates/list",
+        /// `prompts/list`
+        ListPrompts = "prompts/list",
+        /// `ping`, in the legacy era only
+        Ping = "ping",
+    }
+    /// The method as it is on the wire.
+    fn as_str
 }
 
 impl Method {
-    /// All of them, in the order of a report.
-    pub const ALL: [Method; 8] = [
-        Method::CallTool,
-        Method::ReadResource,
-        Method::GetPrompt,
-        Method::ListTools,
-        Method::ListResources,
-        Method::ListResourceTemplates,
-        Method::ListPrompts,
-        Method::Ping,
-    ];
-
-    /// The method as it is on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Method::CallTool => "tools/call",
-            Method::ReadResource => "resources/read",
-            Method::GetPrompt => "prompts/get",
-            Method::ListTools => "tools/list",
-            Method::ListResources => "resources/list",
-            Method::ListResourceTemplates => "resources/templates/list",
-            Method::ListPrompts => "prompts/list",
-            Method::Ping => "ping",
-        }
-    }
-
     /// Whether a modern server may answer it with `input_required`.
     pub(super) fn may_require_input(self) -> bool {
         matches!(

@@ -6,24 +6,19 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::error::choice;
+use crate::text::named;
 
-/// The two families of revisions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Era {
-    /// Sessions, opened by `initialize` (2024-11-05 to 2025-11-25).
-    Legacy,
-    /// Stateless, each request tells everything (2026-07-28).
-    Modern,
-}
-
-impl Era {
-    /// `legacy` or `modern`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Era::Legacy => "legacy",
-            Era::Modern => "modern",
-        }
+named! {
+    /// The two families of revisions.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Era {
+        /// Sessions, opened by `initialize` (2024-11-05 to 2025-11-25).
+        Legacy = "legacy",
+        /// Stateless, each request tells everything (2026-07-28).
+        Modern = "modern",
     }
+    /// `legacy` or `modern`.
+    fn as_str
 }
 
 impl fmt::Display for Era {
@@ -32,47 +27,32 @@ impl fmt::Display for Era {
     }
 }
 
-/// A protocol revision that we speak; a later one is greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Revision {
-    /// 2024-11-05: older than Streamable HTTP, over which some servers speak it
-    /// all the same. The messages are those of 2025-03-26. It is never offered
-    /// first.
-    V2024_11_05,
-    /// 2025-03-26: the first over Streamable HTTP.
-    V2025_03_26,
-    /// 2025-06-18: with the version header, without batches.
-    V2025_06_18,
-    /// 2025-11-25: the last with sessions.
-    V2025_11_25,
-    /// 2026-07-28: stateless.
-    V2026_07_28,
+named! {
+    /// A protocol revision that we speak; a later one is greater.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum Revision {
+        /// 2024-11-05: older than Streamable HTTP, over which some servers speak it
+        /// all the same. The messages are those of 2025-03-26. It is never offered
+        /// first.
+        V2024_11_05 = "2024-11-05",
+        /// 2025-03-26: the first over Streamable HTTP.
+        V2025_03_26 = "2025-03-26",
+        /// 2025-06-18: with the version header, without batches.
+        V2025_06_18 = "2025-06-18",
+        /// 2025-11-25: the last with sessions.
+        V2025_11_25 = "2025-11-25",
+        /// 2026-07-28: stateless.
+        V2026_07_28 = "2026-07-28",
+    }
+    /// The revision as it is on the wire.
+    fn as_str
 }
 
 impl Revision {
-    /// All of them, oldest first.
-    pub const ALL: [Revision; 5] = [
-        Revision::V2024_11_05,
-        Revision::V2025_03_26,
-        Revision::V2025_06_18,
-        Revision::V2025_11_25,
-        Revision::V2026_07_28,
-    ];
     /// What we offer in `initialize`.
     pub const LATEST_LEGACY: Revision = Revision::V2025_11_25;
     /// What we probe with.
     pub const LATEST_MODERN: Revision = Revision::V2026_07_28;
-
-    /// The revision as it is on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Revision::V2024_11_05 => "2024-11-05",
-            Revision::V2025_03_26 => "2025-03-26",
-            Revision::V2025_06_18 => "2025-06-18",
-            Revision::V2025_11_25 => "2025-11-25",
-            Revision::V2026_07_28 => "2026-07-28",
-        }
-    }
 
     /// The revision of that date, or `None` for one that we do not speak.
     pub fn parse(text: &str) -> Option<Revision> {

@@ -15,6 +15,7 @@ use crate::clock::Utc;
 use crate::error::{UserError, shortened};
 use crate::files::{WRITTEN_BYTES_MAX, is_stdin, read_stdin, read_text};
 use crate::redact::{Redacted, Redactor};
+use crate::text::named;
 
 /// What the report tells of that the outcome does not know.
 #[derive(Debug, Clone)]
@@ -27,17 +28,21 @@ pub struct BuildInfo {
     pub finished_at: Utc,
 }
 
-/// What a report is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReportKind {
-    /// A run.
-    Run,
-    /// A capacity search.
-    Find,
-    /// A calibration.
-    Calibration,
-    /// A comparison.
-    Comparison,
+named! {
+    /// What a report is about.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum ReportKind {
+        /// A run.
+        Run = "run",
+        /// A capacity search.
+        Find = "find",
+        /// A calibration.
+        Calibration = "calibration",
+        /// A comparison.
+        Comparison = "comparison",
+    }
+    /// What the report says that it is, as `kind`. The report of a run has no such field.
+    fn id
 }
 
 impl ReportKind {
@@ -52,20 +57,8 @@ impl ReportKind {
         }
     }
 
-    /// What the report says that it is, as `kind`. The report of a run has no such
-    /// field.
-    pub(super) fn id(self) -> &'static str {
-        match self {
-            Self::Run => "run",
-            Self::Find => "find",
-            Self::Calibration => "calibration",
-            Self::Comparison => "comparison",
-        }
-    }
-
     fn of_id(id: &str) -> Option<Self> {
-        let all = [Self::Run, Self::Find, Self::Calibration, Self::Comparison];
-        all.into_iter().find(|kind| kind.id() == id)
+        Self::ALL.into_iter().find(|kind| kind.id() == id)
     }
 
     /// What messages call a file of it.

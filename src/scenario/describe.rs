@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 use super::json::think_json;
 use super::marked::MarkedPlace;
 use super::plan::{
-    Action, Arrivals, Call, Flow, HistogramMode, Load, ON_ERROR, OnError, Plan, SessionRule, Step,
-    Target,
+    Action, Arrivals, Call, Flow, HistogramMode, Load, OnError, Plan, SessionRule, Step, Target,
 };
 use super::secret::HIDDEN;
 use crate::data::{AtEnd, DataMode, DataSet};
@@ -640,8 +639,7 @@ impl Serialize for Flow {
         };
         fields.serialize_entry("name", name)?;
         fields.serialize_entry("weight", &self.weight)?;
-        let word = ON_ERROR.iter().find(|(_, of)| *of == self.on_error);
-        fields.serialize_entry("on_error", &word.map(|(word, _)| word))?;
+        fields.serialize_entry("on_error", self.on_error.word())?;
         fields.serialize_entry("step", &self.steps)?;
         fields.end()
     }

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::header::Header;
-use crate::data::{AT_ENDS, DATA_MODES, DataSet};
+use crate::data::DataSet;
 use crate::load::{Burst, RateStage, Segment, ThinkTime, VuStage};
 use crate::protocol::Topic;
 use crate::threshold::Threshold;
@@ -128,14 +128,12 @@ pub(super) fn as_data<S: Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(sets.iter().map(|set| {
-        let mode = DATA_MODES.iter().find(|(_, mode)| *mode == set.mode);
-        let at_end = AT_ENDS.iter().find(|(_, at_end)| *at_end == set.at_end);
         json!({
             "name": set.name,
             "rows": set.n_rows(),
             "columns": set.columns(),
-            "mode": mode.map(|(word, _)| word),
-            "at_end": at_end.map(|(word, _)| word),
+            "mode": set.mode.word(),
+            "at_end": set.at_end.word(),
         })
     }))
 }

@@ -62,7 +62,7 @@ pub use plan::{
     PopulationTarget, Populations, SessionRule, Step, StopRule, Target, TokenOrigin, TokenPlan,
     Until, WorkerRule,
 };
-pub(crate) use plan::{HISTOGRAM_MODES, SECRET_SHARDS, shown_program};
+pub(crate) use plan::{SECRET_SHARDS, shown_program};
 pub use shown::Shown;
 
 pub use crate::load::{Burst, Distribution, RateStage, SEGMENT_FORM, Segment, ThinkTime, VuStage};

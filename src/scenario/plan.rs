@@ -36,6 +36,7 @@ use crate::redact::{
     secrets_of_header,
 };
 use crate::template::{self, Piece};
+use crate::text::named;
 use crate::threshold::Threshold;
 use crate::units::plural;
 use crate::validity::Reference;
@@ -533,24 +534,21 @@ impl<A: Into<Shown<Action>>> From<A> for Flow {
     }
 }
 
-/// What is done when a step has failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnError {
-    /// The steps after it are left out.
-    #[default]
-    EndIteration,
-    /// The steps after it are done all the same.
-    Continue,
-    /// The steps after it are left out, and the next iteration has a new session.
-    EndSession,
+named! {
+    /// What is done when a step has failed.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    pub enum OnError {
+        /// The steps after it are left out.
+        #[default]
+        EndIteration = "end-iteration",
+        /// The steps after it are done all the same.
+        Continue = "continue",
+        /// The steps after it are left out, and the next iteration has a new session.
+        EndSession = "end-session",
+    }
+    /// What it is called in a config.
+    fn word
 }
-
-/// What that is called in a config.
-pub(super) const ON_ERROR: &[(&str, OnError)] = &[
-    ("end-iteration", OnError::EndIteration),
-    ("continue", OnError::Continue),
-    ("end-session", OnError::EndSession),
-];
 
 /// One step of a flow: a call, or several at once.
 #[derive(Debug, Clone, PartialEq)]
@@ -737,24 +735,21 @@ pub struct BreakRule {
     pub error_share_max: f64,
 }
 
-/// Which histograms a report keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HistogramMode {
-    /// None: reports cannot be merged or compared.
-    Off,
-    /// Of the run as a whole.
-    Totals,
-    /// Of each second too.
-    Seconds,
+named! {
+    /// Which histograms a report keeps.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum HistogramMode {
+        /// None: reports cannot be merged or compared.
+        Off = "off",
+        /// Of the run as a whole.
+        Totals = "totals",
+        /// Of each second too.
+        Seconds = "seconds",
+    }
+    /// What it is called in a config and on the command line.
+    fn word
 }
-
-/// What the modes are called in a config and on the command line.
-pub(crate) const HISTOGRAM_MODES: &[(&str, HistogramMode)] = &[
-    ("off", HistogramMode::Off),
-    ("totals", HistogramMode::Totals),
-    ("seconds", HistogramMode::Seconds),
-];
 
 /// Threads and CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

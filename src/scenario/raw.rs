@@ -22,15 +22,15 @@ use super::form::{
 };
 use super::header::{Header, check_header};
 use super::marked::{MarkedPlace, with_marker};
-use super::plan::{Action, HISTOGRAM_MODES, HistogramMode, ON_ERROR, OnError, SessionRule, Until};
+use super::plan::{Action, HistogramMode, OnError, SessionRule, Until};
 use super::secret::hide_credentials;
 use super::shown::Shown;
-use crate::data::{AT_ENDS, AtEnd, DATA_MODES, DataMode};
+use crate::data::{AtEnd, DataMode};
 use crate::expect::{Awaited, Expectations, SchemaShare, Source, TextPattern};
 use crate::load::{Distribution, ThinkTime};
 use crate::network::{
-    ADDRESS_USES, AddressUse, BACKEND_HEADER_FORM, BIND_FORM, CONNECTION_USES, ConnectionUse,
-    EXCEPTION_FORM, PROXY_FORM, RESOLVE_FORM, backend_header,
+    AddressUse, BACKEND_HEADER_FORM, BIND_FORM, ConnectionUse, EXCEPTION_FORM, PROXY_FORM,
+    RESOLVE_FORM, backend_header,
 };
 use crate::protocol::{
     Arguments, Method, NAME_ROOT, Operation, ProtocolChoice, Revision, TOPIC_FORM, Topic, TraceMode,
@@ -165,7 +165,7 @@ keys! {
         },
         /// Which of the server's addresses a connection goes to: the next one, which it is
         /// unless given, or always the same for each user.
-        addresses: AddressUse = Words(ADDRESS_USES),
+        addresses: AddressUse = Words(AddressUse::WORDS),
         /// Look the server's name up again after this time; once unless given.
         dns_ttl: Duration = LENGTH,
         /// Close each connection after this many requests; never unless given.
@@ -173,7 +173,7 @@ keys! {
         /// How long a connection is used: for one session, which it is unless given, across
         /// the sessions of its user, or for one call, after whose answer it is closed without
         /// `Connection: close`.
-        connection: ConnectionUse = Words(CONNECTION_USES),
+        connection: ConnectionUse = Words(ConnectionUse::WORDS),
         /// The header of answers that names who served them, such as `x-served-by`: calls are
         /// counted apart by its values.
         backend_header: String = BACKEND_HEADER,
@@ -289,7 +289,7 @@ keys! {
             schema: || either(json!({ "type": "boolean" }), json!({ "const": "header" })),
         },
         /// Histograms that the report keeps; `seconds` unless given.
-        histograms: HistogramMode = Words(HISTOGRAM_MODES),
+        histograms: HistogramMode = Words(HistogramMode::WORDS),
         /// One quiet session beside the load, at this rate of at most `1000/s`.
         probe: f64 = Own {
             read: read_probe,
@@ -319,7 +319,7 @@ keys! {
         /// Its share of the iterations: weight ÷ sum of weights; 1 unless given, 0: never.
         weight: u32 = Whole(0..=u32::MAX),
         /// What a step that fails means for those after it; `end-iteration` unless given.
-        on_error: OnError = Words(ON_ERROR),
+        on_error: OnError = Words(OnError::WORDS),
         /// What is done, in this order, in one session.
         step: Vec<StepEntry> = Own {
             read: |entry| entry.tables(FLOW_STEPS, read_step),
@@ -456,10 +456,10 @@ keys! {
         },
         /// Which row an iteration takes; `sequential` unless given: by its number over the
         /// whole run.
-        mode: DataMode = Words(DATA_MODES),
+        mode: DataMode = Words(DataMode::WORDS),
         /// What follows the last row of a sequential set: the end of the run, which it is
         /// unless given, or the first row.
-        at_end: AtEnd = Words(AT_ENDS),
+        at_end: AtEnd = Words(AtEnd::WORDS),
         /// Columns whose cells are shown nowhere, beside those with the name of a
         /// credential.
         secret: Vec<(Origin, String)> = NAMES,

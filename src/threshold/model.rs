@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::redact::own;
+use crate::text::named;
 
 /// Which of a run's calls a threshold is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,60 +30,61 @@ impl Selector {
     }
 }
 
-/// What a selector names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum SelectorKind {
-    /// Calls of a tool.
-    Tool,
-    /// Reads of a resource.
-    Resource,
-    /// Gets of a prompt.
-    Prompt,
-    /// All calls that ended in a stage.
-    Stage,
-    /// Iterations of a flow, by the time that their calls took.
-    Flow,
-    /// Calls of the steps with a name, in whatever flow.
-    Step,
-    /// All calls of a population.
-    Population,
+named! {
+    /// What a selector names.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    #[non_exhaustive]
+    pub enum SelectorKind {
+        /// Calls of a tool.
+        Tool = "tool",
+        /// Reads of a resource.
+        Resource = "resource",
+        /// Gets of a prompt.
+        Prompt = "prompt",
+        /// All calls that ended in a stage.
+        Stage = "stage",
+        /// Iterations of a flow, by the time that their calls took.
+        Flow = "flow",
+        /// Calls of the steps with a name, in whatever flow.
+        Step = "step",
+        /// All calls of a population.
+        Population = "population",
+    }
+    /// The word before the colon.
+    fn word
 }
 
-/// How a value has to stand to its limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum Comparison {
-    /// Below it.
-    #[serde(rename = "<")]
-    Below,
-    /// Below it or at it.
-    #[serde(rename = "<=")]
-    AtMost,
-    /// Above it.
-    #[serde(rename = ">")]
-    Above,
-    /// Above it or at it.
-    #[serde(rename = ">=")]
-    AtLeast,
-    /// The same.
-    #[serde(rename = "=")]
-    Equal,
-    /// Another.
-    #[serde(rename = "!=")]
-    Unequal,
+named! {
+    /// How a value must relate to its limit.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+    pub enum Comparison {
+        /// Below it.
+        #[serde(rename = "<")]
+        Below = "<",
+        /// Below it or at it.
+        #[serde(rename = "<=")]
+        AtMost = "<=",
+        /// Above it.
+        #[serde(rename = ">")]
+        Above = ">",
+        /// Above it or at it.
+        #[serde(rename = ">=")]
+        AtLeast = ">=",
+        /// The same.
+        #[serde(rename = "=")]
+        Equal = "=",
+        /// Another.
+        #[serde(rename = "!=")]
+        Unequal = "!=",
+    }
+    /// The sign as an assertion has it.
+    fn sign
 }
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Below => "<",
-            Self::AtMost => "<=",
-            Self::Above => ">",
-            Self::AtLeast => ">=",
-            Self::Equal => "=",
-            Self::Unequal => "!=",
-        })
+        f.write_str(self.sign())
     }
 }
 

@@ -74,24 +74,6 @@ const ALIASES: [(&str, &str); 13] = [
     ("errors.connection", "errors.connect"),
 ];
 
-const SELECTORS: [(&str, SelectorKind); 7] = [
-    ("tool", SelectorKind::Tool),
-    ("resource", SelectorKind::Resource),
-    ("prompt", SelectorKind::Prompt),
-    ("stage", SelectorKind::Stage),
-    ("flow", SelectorKind::Flow),
-    ("step", SelectorKind::Step),
-    ("population", SelectorKind::Population),
-];
-
-impl SelectorKind {
-    /// The word before the colon.
-    pub fn word(self) -> &'static str {
-        let found = SELECTORS.iter().find(|(_, kind)| *kind == self);
-        found.map_or("", |(word, _)| word)
-    }
-}
-
 /// `tool:echo`, `tool:"sign in"`, `population:agents tool:echo`
 impl std::fmt::Display for Selector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -252,7 +234,9 @@ fn two_selectors(text: &str) -> Option<(&str, &str)> {
         let rest = text[*at..].trim_start();
         let known = rest.split_once(':').map(|(word, _)| word);
         match is_population {
-            true => SELECTORS.iter().any(|(word, _)| Some(*word) == known),
+            true => SelectorKind::WORDS
+                .iter()
+                .any(|(word, _)| Some(*word) == known),
             false => known == Some(SelectorKind::Population.word()),
         }
     };
@@ -280,13 +264,13 @@ fn parse_one(text: &str) -> Result<Selector, ThresholdFault> {
         `stage:NUMBER` or `population:NAME` before the metric, or a population and one of the \
         others";
     let (word, name) = text.split_once(':').unwrap_or((text, ""));
-    let kind = SELECTORS.iter().find(|(known, _)| *known == word);
+    let kind = SelectorKind::WORDS.iter().find(|(known, _)| *known == word);
     let Some((_, kind)) = kind.filter(|_| text.contains(':')) else {
         if text.contains(['<', '>', '=']) || text.contains("&&") || text.contains("||") {
             let message = "has more than one condition";
             return Err(fault(message, "one condition; give several thresholds"));
         }
-        let words = SELECTORS.iter().map(|(word, _)| *word);
+        let words = SelectorKind::WORDS.iter().map(|(word, _)| *word);
         return Err(ThresholdFault {
             message: format!("`{}` is no selector", shortened(text)),
             accepted: Some(ACCEPTED.to_string()),

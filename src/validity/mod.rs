@@ -32,6 +32,8 @@ mod slowed;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::text::named;
+
 pub use bounds::{Bounds, Measured, P50AndP99, bounds};
 pub use evidence::{
     Evidence, LocalResource, LocalResources, Quantiles, Reference, SecondSignals, WorkerEvidence,
@@ -42,30 +44,23 @@ pub use second::{GeneratorLimit, SecondLoad, Watch, generator_limit};
 pub use signal::Signal;
 pub use slowed::{Harm, Slowed};
 
-/// How far a result can be trusted, worst last.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Grade {
-    /// Nothing speaks against it.
-    #[default]
-    Valid,
-    /// To be used with the reasons in mind.
-    Suspect,
-    /// It answers another question than the one that was asked.
-    Invalid,
-}
-
-impl Grade {
-    /// `valid`, `suspect` or `invalid`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Valid => "valid",
-            Self::Suspect => "suspect",
-            Self::Invalid => "invalid",
-        }
+named! {
+    /// How far a result can be trusted, worst last.
+    #[derive(
+        Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+    )]
+    #[serde(rename_all = "snake_case")]
+    pub enum Grade {
+        /// Nothing speaks against it.
+        #[default]
+        Valid = "valid",
+        /// To be used with the reasons in mind.
+        Suspect = "suspect",
+        /// It answers another question than the one that was asked.
+        Invalid = "invalid",
     }
+    /// `valid`, `suspect` or `invalid`.
+    fn as_str
 }
 
 /// Whether a result is valid, and why not.

@@ -165,7 +165,7 @@ fn flag_term(command: &str, flag: &FlagInfo<'_>) -> HelpTerm {
 /// What a flag means. The formats are listed from their own table.
 fn meaning(command: &str, flag: &FlagInfo<'_>) -> String {
     let formats = match (command, flag.long) {
-        ("report", "--format") => FormatChoice::ALL,
+        ("report", "--format") => FormatChoice::WORDS,
         ("compare", "--format") => FormatChoice::OF_COMPARISONS,
         _ => return flag.description.to_string(),
     };

@@ -1,6 +1,8 @@
 //! The metrics that are told to other programs: one table, from which all forms take
 //! names, kinds, units and help.
 
+use crate::text::named;
+
 /// What every name begins with.
 const PREFIX: &str = "pmcp_loadtest";
 
@@ -17,26 +19,19 @@ pub enum MetricKind {
     Info,
 }
 
-/// What a metric is measured in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricUnit {
-    /// A number of things.
-    None,
-    /// Seconds.
-    Seconds,
-    /// Bytes.
-    Bytes,
-}
-
-impl MetricUnit {
-    /// As names and `# UNIT` have it; empty without one.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::None => "",
-            Self::Seconds => "seconds",
-            Self::Bytes => "bytes",
-        }
+named! {
+    /// What a metric is measured in.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum MetricUnit {
+        /// A number of things.
+        None = "",
+        /// Seconds.
+        Seconds = "seconds",
+        /// Bytes.
+        Bytes = "bytes",
     }
+    /// As names and `# UNIT` have it; empty without one.
+    fn word
 }
 
 macro_rules! metrics {

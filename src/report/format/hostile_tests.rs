@@ -60,7 +60,7 @@ fn pointers(value: &Value, at: String, found: &mut Vec<String>) {
 
 fn check_forms(stored: &StoredReport) {
     let report = stored.any();
-    for (name, choice) in FormatChoice::ALL.iter().copied() {
+    for (name, choice) in FormatChoice::WORDS.iter().copied() {
         if choice.refusal(report).is_some() {
             continue;
         }

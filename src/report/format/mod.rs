@@ -20,6 +20,7 @@ use std::str::FromStr;
 use self::csv::Csv;
 use super::envelope::AnyReport;
 use crate::error::choice;
+use crate::text::named;
 pub use form::Format;
 use hlog::Hlog;
 use json::Json;
@@ -29,43 +30,35 @@ use openmetrics::Openmetrics;
 use svg::Svg;
 use text::{SummaryOptions, Text};
 
-/// A format by its name, as `--format` takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FormatChoice {
-    /// The summary for people.
-    Text,
-    /// All that there is, to be read back.
-    Json,
-    /// For a comment or a wiki.
-    Markdown,
-    /// Test cases, for a CI system.
-    Junit,
-    /// Rows, for a spreadsheet.
-    Csv,
-    /// Latencies, for the tools of HdrHistogram.
-    Hlog,
-    /// Charts, as a picture.
-    Svg,
-    /// Metrics, for programs that read OpenMetrics.
-    Openmetrics,
+named! {
+    /// A format by its name, as `--format` takes it, in the order in which messages list them.
+    /// The first ones are [`Self::OF_COMPARISONS`].
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum FormatChoice {
+        /// The summary for people.
+        Text = "text",
+        /// All that there is, to be read back.
+        Json = "json",
+        /// For a comment or a wiki.
+        Markdown = "markdown",
+        /// Test cases, for a CI system.
+        Junit = "junit",
+        /// Rows, for a spreadsheet.
+        Csv = "csv",
+        /// Latencies, for the tools of HdrHistogram.
+        Hlog = "hlog",
+        /// Charts, as a picture.
+        Svg = "svg",
+        /// Metrics, for programs that read OpenMetrics.
+        Openmetrics = "openmetrics",
+    }
+    /// Its name.
+    fn word
 }
 
 impl FormatChoice {
-    /// All of them by name, in the order in which messages list them. The first ones are
-    /// [`Self::OF_COMPARISONS`].
-    pub const ALL: &[(&str, Self)] = &[
-        ("text", Self::Text),
-        ("json", Self::Json),
-        ("markdown", Self::Markdown),
-        ("junit", Self::Junit),
-        ("csv", Self::Csv),
-        ("hlog", Self::Hlog),
-        ("svg", Self::Svg),
-        ("openmetrics", Self::Openmetrics),
-    ];
-
     /// Those that comparisons have, which have no histograms and no seconds of their own.
-    pub const OF_COMPARISONS: &[(&str, Self)] = Self::ALL.split_at(5).0;
+    pub const OF_COMPARISONS: &[(&str, Self)] = Self::WORDS.split_at(5).0;
 
     /// Why a report of this kind has no such form; `None`: it has.
     pub(super) fn refusal(self, report: AnyReport<'_>) -> Option<&'static str> {
@@ -106,7 +99,7 @@ impl FromStr for FormatChoice {
     /// # Errors
     /// A message for the user that lists what is accepted.
     fn from_str(text: &str) -> Result<Self, String> {
-        choice(text, "a format", Self::ALL)
+        choice(text, "a format", Self::WORDS)
     }
 }
 

@@ -9,109 +9,56 @@ use std::str::FromStr;
 use fastrand::Rng;
 
 use crate::error::{UserError, nearest};
+use crate::text::named;
 
-/// A way in which a call goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DemoFault {
-    /// HTTP 500 with plain text.
-    Http500,
-    /// HTTP 200 with a JSON-RPC error, −32603.
-    RpcError,
-    /// A result with `isError: true`; of `tools/call` only.
-    ToolError,
-    /// No answer, for as long as the client stays.
-    Hang,
-    /// The connection closed without a byte of answer.
-    CloseBefore,
-    /// The connection closed in the middle of the answer.
-    CloseMid,
-    /// An event stream that ends well, but without the answer.
-    EmptyStream,
-    /// 202 without a body, to a request.
-    Accepted,
-    /// A good answer to another id.
-    WrongId,
-    /// 200 `application/json` (or an event) with a page of HTML in it.
-    NotJson,
-    /// The session ends and the call is answered 404; of legacy calls with a
-    /// session only.
-    ExpireSession,
-}
-
-impl DemoFault {
-    /// All of them, in the order of their variants.
-    pub const ALL: [Self; 11] = [
-        Self::Http500,
-        Self::RpcError,
-        Self::ToolError,
-        Self::Hang,
-        Self::CloseBefore,
-        Self::CloseMid,
-        Self::EmptyStream,
-        Self::Accepted,
-        Self::WrongId,
-        Self::NotJson,
-        Self::ExpireSession,
-    ];
-
-    /// Its key in the text form of [`FaultShares`].
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Http500 => "http-500",
-            Self::RpcError => "rpc-error",
-            Self::ToolError => "tool-error",
-            Self::Hang => "hang",
-            Self::CloseBefore => "close-before",
-            Self::CloseMid => "close-mid",
-            Self::EmptyStream => "empty-stream",
-            Self::Accepted => "accepted",
-            Self::WrongId => "wrong-id",
-            Self::NotJson => "not-json",
-            Self::ExpireSession => "expire-session",
-        }
+named! {
+    /// A way in which a call goes wrong.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum DemoFault {
+        /// HTTP 500 with plain text.
+        Http500 = "http-500",
+        /// HTTP 200 with a JSON-RPC error, −32603.
+        RpcError = "rpc-error",
+        /// A result with `isError: true`; of `tools/call` only.
+        ToolError = "tool-error",
+        /// No answer, for as long as the client stays.
+        Hang = "hang",
+        /// The connection closed without a byte of answer.
+        CloseBefore = "close-before",
+        /// The connection closed in the middle of the answer.
+        CloseMid = "close-mid",
+        /// An event stream that ends well, but without the answer.
+        EmptyStream = "empty-stream",
+        /// 202 without a body, to a request.
+        Accepted = "accepted",
+        /// A good answer to another id.
+        WrongId = "wrong-id",
+        /// 200 `application/json` (or an event) with a page of HTML in it.
+        NotJson = "not-json",
+        /// The session ends and the call is answered 404; of legacy calls with a
+        /// session only.
+        ExpireSession = "expire-session",
     }
+    /// Its key in the text form of [`FaultShares`].
+    fn key
 }
 
 /// The shares of calls that go wrong, each 0 to 1. At most one fault befalls a
 /// call; where the shares add up to more than 1, the later ones are cut.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct FaultShares {
-    /// See [`DemoFault::Http500`].
-    pub http_500: f64,
-    /// See [`DemoFault::RpcError`].
-    pub rpc_error: f64,
-    /// See [`DemoFault::ToolError`].
-    pub tool_error: f64,
-    /// See [`DemoFault::Hang`].
-    pub hang: f64,
-    /// See [`DemoFault::CloseBefore`].
-    pub close_before: f64,
-    /// See [`DemoFault::CloseMid`].
-    pub close_mid: f64,
-    /// See [`DemoFault::EmptyStream`].
-    pub empty_stream: f64,
-    /// See [`DemoFault::Accepted`].
-    pub accepted: f64,
-    /// See [`DemoFault::WrongId`].
-    pub wrong_id: f64,
-    /// See [`DemoFault::NotJson`].
-    pub not_json: f64,
-    /// See [`DemoFault::ExpireSession`].
-    pub expire_session: f64,
-}
+pub struct FaultShares([f64; DemoFault::ALL.len()]);
 
 impl FaultShares {
     /// No fault, but the given share of one.
     pub fn only(fault: DemoFault, share: f64) -> Self {
         let mut faults = Self::default();
-        *faults.share_mut(fault) = share;
+        faults.0[fault as usize] = share;
         faults
     }
 
     /// The share of a fault.
     pub fn share(&self, fault: DemoFault) -> f64 {
-        let mut copy = *self;
-        *copy.share_mut(fault)
+        self.0[fault as usize]
     }
 
     /// What befalls one call: always one draw.
@@ -123,22 +70,6 @@ impl FaultShares {
             left -= share;
             hit
         })
-    }
-
-    fn share_mut(&mut self, fault: DemoFault) -> &mut f64 {
-        match fault {
-            DemoFault::Http500 => &mut self.http_500,
-            DemoFault::RpcError => &mut self.rpc_error,
-            DemoFault::ToolError => &mut self.tool_error,
-            DemoFault::Hang => &mut self.hang,
-            DemoFault::CloseBefore => &mut self.close_before,
-            DemoFault::CloseMid => &mut self.close_mid,
-            DemoFault::EmptyStream => &mut self.empty_stream,
-            DemoFault::Accepted => &mut self.accepted,
-            DemoFault::WrongId => &mut self.wrong_id,
-            DemoFault::NotJson => &mut self.not_json,
-            DemoFault::ExpireSession => &mut self.expire_session,
-        }
     }
 }
 
@@ -191,7 +122,7 @@ impl FromStr for FaultShares {
                         .hint(format!("Write it like `{key}=0.01`."))
                 })?;
             sum += share;
-            *faults.share_mut(fault) = share;
+            faults.0[fault as usize] = share;
         }
         // A little more than 1, so that 0.1 + 0.2 + 0.7 passes.
         if sum > 1.0 + 1e-9 {
@@ -232,9 +163,9 @@ mod tests {
     #[test]
     fn faults_are_read_and_printed() {
         let faults: FaultShares = "http-500=0.01, tool-error=0.02".parse().expect("faults");
-        assert_eq!(faults.http_500, 0.01);
-        assert_eq!(faults.tool_error, 0.02);
-        assert_eq!(faults.hang, 0.0);
+        assert_eq!(faults.share(DemoFault::Http500), 0.01);
+        assert_eq!(faults.share(DemoFault::ToolError), 0.02);
+        assert_eq!(faults.share(DemoFault::Hang), 0.0);
         assert_eq!(faults.to_string(), "http-500=0.01,tool-error=0.02");
         assert_eq!("none".parse(), Ok(FaultShares::default()));
         assert_eq!(FaultShares::default().to_string(), "none");

@@ -8,6 +8,7 @@ use super::capacity::Capacity;
 use super::faults::FaultShares;
 use super::latency::DemoLatency;
 use crate::error::choice;
+use crate::text::named;
 
 /// What the server does.
 #[derive(Debug, Clone, PartialEq)]
@@ -92,57 +93,52 @@ impl Default for DemoOptions {
     }
 }
 
-/// The form of answers to requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerForm {
-    /// One JSON object with its length.
-    Json,
-    /// An event stream with one event, which ends after it.
-    Sse,
-    /// An event stream that is not ended after the answer to a call, for as
-    /// long as the client stays. Handshakes are answered as by [`Self::Sse`].
-    SseLeftOpen,
-    /// JSON for one half, event streams for the other, some with CRLF, with
-    /// comments and with an empty event before the answer.
-    Mixed,
+named! {
+    /// The form of answers to requests.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum AnswerForm {
+        /// One JSON object with its length.
+        Json = "json",
+        /// An event stream with one event, which ends after it.
+        Sse = "sse",
+        /// An event stream that is not ended after the answer to a call, for as
+        /// long as the client stays. Handshakes are answered as by [`Self::Sse`].
+        SseLeftOpen = "sse-open",
+        /// JSON for one half, event streams for the other, some with CRLF, with
+        /// comments and with an empty event before the answer.
+        Mixed = "mixed",
+    }
+    /// What it is called on the command line.
+    fn word
 }
 
-/// The eras of the protocol that are spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Eras {
-    /// Both, told apart by each request.
-    Both,
-    /// 2025-03-26 to 2025-11-25.
-    LegacyOnly,
-    /// 2026-07-28.
-    ModernOnly,
+named! {
+    /// The eras of the protocol that are spoken.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum Eras {
+        /// Both, told apart by each request.
+        Both = "both",
+        /// 2025-03-26 to 2025-11-25.
+        LegacyOnly = "legacy",
+        /// 2026-07-28.
+        ModernOnly = "modern",
+    }
+    /// What they are called on the command line.
+    fn word
 }
-
-const ANSWERS: [(&str, AnswerForm); 4] = [
-    ("json", AnswerForm::Json),
-    ("sse", AnswerForm::Sse),
-    ("sse-open", AnswerForm::SseLeftOpen),
-    ("mixed", AnswerForm::Mixed),
-];
-
-const ERAS: [(&str, Eras); 3] = [
-    ("both", Eras::Both),
-    ("legacy", Eras::LegacyOnly),
-    ("modern", Eras::ModernOnly),
-];
 
 impl FromStr for AnswerForm {
     type Err = String;
 
     /// Reads `json`, `sse`, `sse-open` or `mixed`.
     fn from_str(text: &str) -> Result<Self, String> {
-        choice(text.trim(), "a form of answers", &ANSWERS)
+        choice(text.trim(), "a form of answers", Self::WORDS)
     }
 }
 
 impl fmt::Display for AnswerForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name_of(*self, &ANSWERS))
+        f.write_str(self.word())
     }
 }
 
@@ -151,19 +147,12 @@ impl FromStr for Eras {
 
     /// Reads `both`, `legacy` or `modern`.
     fn from_str(text: &str) -> Result<Self, String> {
-        choice(text.trim(), "an era", &ERAS)
+        choice(text.trim(), "an era", Self::WORDS)
     }
 }
 
 impl fmt::Display for Eras {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(name_of(*self, &ERAS))
+        f.write_str(self.word())
     }
-}
-
-fn name_of<'a, T: PartialEq>(value: T, known: &[(&'a str, T)]) -> &'a str {
-    known
-        .iter()
-        .find(|(_, known)| *known == value)
-        .map_or("", |(name, _)| name)
 }
