@@ -181,184 +181,187 @@ impl Reason {
 
     /// What was seen, what it means for the figures and by how much, what to do.
     pub fn text(&self) -> String {
+        self.told().0
+    }
+
+    /// The figures that it rests on, by name with the unit last.
+    pub fn figures(&self) -> Vec<(&'static str, f64)> {
+        self.told().1
+    }
+
+    /// The text, and its figures.
+    fn told(&self) -> (String, Vec<(&'static str, f64)>) {
         match self {
-            Self::Slowed(slowed) => slowed.text(),
-            Self::NoCalls { cancelled } => match cancelled {
-                0 => "no call has ended, so that there is nothing to judge: none was begun; the \
-                      handshake's row and the hints say why"
-                    .to_string(),
-                count => format!(
-                    "no call has ended, so that there is nothing to judge: {} cut off by the end \
-                     of the run; run longer than the server takes, or with a shorter `--timeout`",
-                    match count {
-                        1 => "1 was".to_string(),
-                        count => format!("{} were", format_count(*count)),
-                    }
-                ),
-            },
+            Self::Slowed(slowed) => (slowed.text(), slowed.figures()),
+            Self::NoCalls { cancelled } => {
+                (no_calls(*cancelled), vec![("cancelled", *cancelled as f64)])
+            }
             Self::NoLocalResources {
                 failures,
                 attempts,
                 users_without,
                 which,
-            } => no_local_resources(*failures, *attempts, *users_without, which),
-            Self::ArrivalsDropped { dropped, arrivals } => format!(
-                "dropped arrivals {} ({} of {}): the offered load was not all sent, since all \
-                 users were busy and the queue was full: the server is slower than the rate, or \
-                 `max_vus` is too low for it. What was sent is measured as it was",
-                percent(*dropped as f64 / (*arrivals).max(1) as f64),
-                format_count(*dropped),
-                format_count(*arrivals)
+            } => (
+                no_local_resources(*failures, *attempts, *users_without, which),
+                vec![
+                    ("failures", *failures as f64),
+                    ("attempts", *attempts as f64),
+                    ("users_without_session", *users_without as f64),
+                ],
+            ),
+            Self::ArrivalsDropped { dropped, arrivals } => (
+                format!(
+                    "dropped arrivals {} ({} of {}): the offered load was not all sent, since all \
+                     users were busy and the queue was full: the server is slower than the rate, \
+                     or `max_vus` is too low for it. What was sent is measured as it was",
+                    percent(*dropped as f64 / (*arrivals).max(1) as f64),
+                    format_count(*dropped),
+                    format_count(*arrivals)
+                ),
+                vec![("dropped", *dropped as f64), ("arrivals", *arrivals as f64)],
             ),
             Self::Little {
                 in_flight,
                 by_latency,
-            } => format!(
-                "{in_flight:.1} calls were in flight on average, but their rate and latency say \
-                 {by_latency:.1} (Little's law): the latencies cannot all be right; please report \
-                 it with the JSON report"
+            } => (
+                format!(
+                    "{in_flight:.1} calls were in flight on average, but their rate and latency \
+                     say {by_latency:.1} (Little's law): the latencies cannot all be right; please \
+                     report it with the JSON report"
+                ),
+                vec![("in_flight", *in_flight), ("by_latency", *by_latency)],
             ),
             Self::ClockStepped {
                 steps,
                 largest_ns,
                 unusable,
                 p99_too_high_ns,
-            } => format!(
-                "the system's clock was set {} during the run, by up to {}: {} timed \
-                 when this program read them, so that p99 may be too high by up to {}; run \
-                 without time synchronisation that steps the clock",
-                times(*steps),
-                format_latency(*largest_ns),
-                match unusable {
-                    1 => "1 answer was".to_string(),
-                    n => format!("{} answers were", format_count(*n)),
-                },
-                format_latency(*p99_too_high_ns)
+            } => (
+                format!(
+                    "the system's clock was set {} during the run, by up to {}: {} timed \
+                     when this program read them, so that p99 may be too high by up to {}; run \
+                     without time synchronisation that steps the clock",
+                    times(*steps),
+                    format_latency(*largest_ns),
+                    match unusable {
+                        1 => "1 answer was".to_string(),
+                        n => format!("{} answers were", format_count(*n)),
+                    },
+                    format_latency(*p99_too_high_ns)
+                ),
+                vec![
+                    ("steps", *steps as f64),
+                    ("largest_ms", ms(*largest_ns)),
+                    ("timestamps_unusable", *unusable as f64),
+                    ("p99_too_high_ms", ms(*p99_too_high_ns)),
+                ],
             ),
-            Self::UserSpaceTimes {
-                share, too_high, ..
-            } => format!(
-                "{} of the answers were timed when this program read them, since the system gave \
-                 no receive timestamps: p99 may be too high by up to {}, and p50 by up to {}; use \
-                 fewer users a worker, or Linux",
-                percent(*share),
-                format_latency(too_high.p99_ns),
-                format_latency(too_high.p50_ns)
-            ),
-            Self::NotPinned { count, workers } => format!(
-                "{count} of {} could not be kept to a CPU: workers that move or share CPUs delay \
-                 each other, which is judged by what it did; use no more workers than CPUs, or \
-                 say `--no-pin` if that is meant",
-                plural(*workers as u64, "worker", "workers")
-            ),
-            Self::ShortRun { elapsed, rate_off } => format!(
-                "the run took {}: too short for a rate to settle, its first and last calls may \
-                 change it by up to {}; run longer",
-                format_duration(*elapsed),
-                percent(*rate_off)
-            ),
-            Self::FewSamples { count } => format!(
-                "{} succeeded: too few to tell the high percentiles (p99 needs 100); run longer",
-                plural(*count, "call", "calls")
-            ),
-            Self::NearCalibratedRate { rate, reference } => format!(
-                "each worker made {}, {} of the {} that this host was calibrated to generate: the \
-                 limit seen may be the generator's, and the server's rate higher",
-                format_rate(*rate),
-                percent(rate / reference),
-                format_rate(*reference)
-            ),
-            Self::AtNoiseFloor {
-                latency_ns,
-                noise_ns,
-            } => format!(
-                "the median latency, {}, is at this host's noise floor: up to {} of it are the \
-                 host's and not the server's",
-                format_latency(*latency_ns),
-                format_latency(*noise_ns)
-            ),
-            Self::NoisierThanCalibrated {
-                lateness_ns,
-                reference_ns,
-            } => format!(
-                "requests left up to {} (p99) late, {} when this host was calibrated: something \
-                 else runs on it, or it has changed; look for it, or calibrate again",
-                format_latency(*lateness_ns),
-                format_latency(*reference_ns)
-            ),
-        }
-    }
-
-    /// The figures that it rests on, by name with the unit last.
-    pub fn figures(&self) -> Vec<(&'static str, f64)> {
-        match self {
-            Self::Slowed(slowed) => slowed.figures(),
-            Self::NoCalls { cancelled } => vec![("cancelled", *cancelled as f64)],
-            Self::NoLocalResources {
-                failures,
-                attempts,
-                users_without,
-                ..
-            } => vec![
-                ("failures", *failures as f64),
-                ("attempts", *attempts as f64),
-                ("users_without_session", *users_without as f64),
-            ],
-            Self::ArrivalsDropped { dropped, arrivals } => {
-                vec![("dropped", *dropped as f64), ("arrivals", *arrivals as f64)]
-            }
-            Self::Little {
-                in_flight,
-                by_latency,
-            } => vec![("in_flight", *in_flight), ("by_latency", *by_latency)],
-            Self::ClockStepped {
-                steps,
-                largest_ns,
-                unusable,
-                p99_too_high_ns,
-            } => vec![
-                ("steps", *steps as f64),
-                ("largest_ms", ms(*largest_ns)),
-                ("timestamps_unusable", *unusable as f64),
-                ("p99_too_high_ms", ms(*p99_too_high_ns)),
-            ],
             Self::UserSpaceTimes {
                 share,
                 loop_p99_ns,
                 too_high,
-            } => vec![
-                ("share", *share),
-                ("loop_p99_ms", ms(*loop_p99_ns)),
-                ("p50_too_high_ms", ms(too_high.p50_ns)),
-                ("p99_too_high_ms", ms(too_high.p99_ns)),
-            ],
-            Self::NotPinned { count, workers } => {
-                vec![("not_pinned", *count as f64), ("workers", *workers as f64)]
-            }
-            Self::ShortRun { elapsed, rate_off } => vec![
-                ("elapsed_secs", elapsed.as_secs_f64()),
-                ("rate_off", *rate_off),
-            ],
-            Self::FewSamples { count } => vec![("count", *count as f64)],
-            Self::NearCalibratedRate { rate, reference } => {
-                vec![("rate_per_sec", *rate), ("reference_per_sec", *reference)]
-            }
+            } => (
+                format!(
+                    "{} of the answers were timed when this program read them, since the system \
+                     gave no receive timestamps: p99 may be too high by up to {}, and p50 by up to \
+                     {}; use fewer users a worker, or Linux",
+                    percent(*share),
+                    format_latency(too_high.p99_ns),
+                    format_latency(too_high.p50_ns)
+                ),
+                vec![
+                    ("share", *share),
+                    ("loop_p99_ms", ms(*loop_p99_ns)),
+                    ("p50_too_high_ms", ms(too_high.p50_ns)),
+                    ("p99_too_high_ms", ms(too_high.p99_ns)),
+                ],
+            ),
+            Self::NotPinned { count, workers } => (
+                format!(
+                    "{count} of {} could not be kept to a CPU: workers that move or share CPUs \
+                     delay each other, which is judged by what it did; use no more workers than \
+                     CPUs, or say `--no-pin` if that is meant",
+                    plural(*workers as u64, "worker", "workers")
+                ),
+                vec![("not_pinned", *count as f64), ("workers", *workers as f64)],
+            ),
+            Self::ShortRun { elapsed, rate_off } => (
+                format!(
+                    "the run took {}: too short for a rate to settle, its first and last calls may \
+                     change it by up to {}; run longer",
+                    format_duration(*elapsed),
+                    percent(*rate_off)
+                ),
+                vec![
+                    ("elapsed_secs", elapsed.as_secs_f64()),
+                    ("rate_off", *rate_off),
+                ],
+            ),
+            Self::FewSamples { count } => (
+                format!(
+                    "{} succeeded: too few to tell the high percentiles (p99 needs 100); run longer",
+                    plural(*count, "call", "calls")
+                ),
+                vec![("count", *count as f64)],
+            ),
+            Self::NearCalibratedRate { rate, reference } => (
+                format!(
+                    "each worker made {}, {} of the {} that this host was calibrated to generate: \
+                     the limit seen may be the generator's, and the server's rate higher",
+                    format_rate(*rate),
+                    percent(rate / reference),
+                    format_rate(*reference)
+                ),
+                vec![("rate_per_sec", *rate), ("reference_per_sec", *reference)],
+            ),
             Self::AtNoiseFloor {
                 latency_ns,
                 noise_ns,
-            } => vec![
-                ("latency_p50_ms", ms(*latency_ns)),
-                ("noise_p50_ms", ms(*noise_ns)),
-            ],
+            } => (
+                format!(
+                    "the median latency, {}, is at this host's noise floor: up to {} of it are the \
+                     host's and not the server's",
+                    format_latency(*latency_ns),
+                    format_latency(*noise_ns)
+                ),
+                vec![
+                    ("latency_p50_ms", ms(*latency_ns)),
+                    ("noise_p50_ms", ms(*noise_ns)),
+                ],
+            ),
             Self::NoisierThanCalibrated {
                 lateness_ns,
                 reference_ns,
-            } => vec![
-                ("lateness_p99_ms", ms(*lateness_ns)),
-                ("reference_p99_ms", ms(*reference_ns)),
-            ],
+            } => (
+                format!(
+                    "requests left up to {} (p99) late, {} when this host was calibrated: \
+                     something else runs on it, or it has changed; look for it, or calibrate again",
+                    format_latency(*lateness_ns),
+                    format_latency(*reference_ns)
+                ),
+                vec![
+                    ("lateness_p99_ms", ms(*lateness_ns)),
+                    ("reference_p99_ms", ms(*reference_ns)),
+                ],
+            ),
         }
     }
+}
+
+fn no_calls(cancelled: u64) -> String {
+    let cut_off = match cancelled {
+        0 => {
+            return "no call has ended, so that there is nothing to judge: none was begun; the \
+                    handshake's row and the hints say why"
+                .to_string();
+        }
+        1 => "1 was".to_string(),
+        count => format!("{} were", format_count(count)),
+    };
+    format!(
+        "no call has ended, so that there is nothing to judge: {cut_off} cut off by the end of the \
+         run; run longer than the server takes, or with a shorter `--timeout`"
+    )
 }
 
 fn no_local_resources(
