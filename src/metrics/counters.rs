@@ -9,7 +9,6 @@ macro_rules! counters {
         /// Events that are counted beside the requests, by the names that they
         /// have in the report.
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-        #[cfg_attr(test, serde(deny_unknown_fields))]
         pub struct Counters {
             $($(#[$doc])* pub $name: u64,)*
         }

@@ -43,7 +43,6 @@ pub struct WorkerUsage {
 
 /// How reads from connections were timed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ReadTimes {
     /// By the kernel, when the bytes arrived.
     pub kernel: u64,

@@ -85,7 +85,6 @@ impl Network {
 
 /// What became of the proxy that is named for a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ProxyUse {
     /// Its host and port.
     pub address: String,

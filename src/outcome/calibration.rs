@@ -63,7 +63,6 @@ pub enum CalibrationEnded {
 
 /// How values spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Percentiles {
     /// How many there are, at least 1.
     pub count: u64,
@@ -87,7 +86,6 @@ pub struct Percentiles {
 
 /// One worker with as many calls in flight as there are virtual users.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ClosedStep {
     /// Virtual users.
     pub vus: u32,
@@ -126,7 +124,6 @@ pub struct ClosedStep {
 
 /// One worker that keeps a schedule of arrivals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct OpenStep {
     /// Arrivals a second.
     #[serde(serialize_with = "serial::tidied")]
@@ -151,7 +148,6 @@ pub struct OpenStep {
 /// What the machine of a calibration is. CPU model, CPUs, quota and kernel tell it
 /// from others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct CalibratedHost {
     /// The CPU's model, if known.
     pub cpu_model: Option<String>,

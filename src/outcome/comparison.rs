@@ -177,7 +177,6 @@ pub const RUNS_AS_UNITS: usize = 3;
 
 /// What a comparison came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparisonOutcome {
     /// The answer.
     pub verdict: ComparisonVerdict,
@@ -232,7 +231,6 @@ pub enum ComparisonMethod {
 
 /// A run that was compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparedRun {
     /// Its file, as the user named it.
     pub file: String,
@@ -248,7 +246,6 @@ pub struct ComparedRun {
 
 /// The part of each run that is compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SteadyPart {
     /// Where it begins on a run's clock, in seconds.
     pub from_secs: f64,
@@ -260,7 +257,6 @@ pub struct SteadyPart {
 
 /// All calls together, one operation, or one flow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparedRow {
     /// What it is about: `all calls`, the operation's label, or `flow` and its name.
     pub label: String,
@@ -282,7 +278,6 @@ pub struct ComparedRow {
 
 /// One figure on both sides. Latencies are ms, rates calls a second, shares 0 to 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparedFigure {
     /// What is compared.
     pub metric: ComparedMetric,
@@ -379,7 +374,6 @@ pub enum ChangeVerdict {
 /// Where two latency distributions differ most, beyond a shift of all latencies by
 /// the margin.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ShapeChange {
     /// Calls that took longer than this are counted.
     pub above_ms: f64,

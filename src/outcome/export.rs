@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// One `--out`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ExportFigures {
     /// The form and the place, such as `prometheus=run.prom`, without secrets.
     pub to: String,

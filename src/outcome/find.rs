@@ -11,7 +11,6 @@ use crate::validity::{Grade, Verdict};
 
 /// What is searched, between which levels, under which limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindOptions {
     /// What a level is a number of.
     pub by: LoadUnit,
@@ -37,7 +36,6 @@ pub struct FindOptions {
 
 /// A quantile of the latency has to be at or below a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct LatencyLimit {
     /// 0.99 for p99.
     pub quantile: f64,
@@ -150,7 +148,6 @@ pub struct FindFailure {
 
 /// How long a search is expected to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindEstimate {
     /// At the least.
     #[serde(rename = "shortest_secs", with = "serial::secs")]

@@ -119,7 +119,6 @@ impl ServerFacts {
 
 /// The machine that generates the load, and how that is really done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct GeneratorFacts {
     /// CPUs of the machine.
     #[serde(rename = "cpus")]

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// How a server answered when it was asked for a listening stream before the load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StreamOffer {
     /// An event stream began: each session of the load asks for one.
     pub offered: bool,

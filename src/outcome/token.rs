@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 /// Tokens that were fetched for a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct TokenFigures {
     /// Where they came from.
     pub about: String,

@@ -3,6 +3,8 @@
 use std::fs;
 use std::io;
 
+use serde_json::Value;
+
 use super::*;
 use crate::clock::Utc;
 use crate::redact::Redactor;
@@ -24,6 +26,47 @@ fn read(path: &Path) -> Result<Report, UserError> {
 
 fn default_path(folder: &Path, now: Utc) -> PathBuf {
     ReportKind::Run.default_path(folder, now)
+}
+
+/// Each member that is there is one that `known` has, too. One that is null may be left out.
+fn assert_has_members(known: &Value, stored: &Value, place: &str) {
+    match (stored, known) {
+        (Value::Object(stored), Value::Object(known)) => {
+            for (name, value) in stored.iter().filter(|(_, value)| !value.is_null()) {
+                let place = format!("{place}.{name}");
+                let of_name = known
+                    .get(name)
+                    .unwrap_or_else(|| panic!("{place} is unknown"));
+                assert_has_members(of_name, value, &place);
+            }
+        }
+        (Value::Array(stored), Value::Array(known)) => {
+            assert_eq!(stored.len(), known.len(), "{place}");
+            for (stored, known) in stored.iter().zip(known) {
+                assert_has_members(known, stored, place);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn what_stored_reports_hold_is_known() {
+    let mut n_read = 0;
+    for file in fs::read_dir("tests/reports").expect("the stored reports") {
+        let path = file.expect("a file").path();
+        let name = path.display().to_string();
+        if name.contains("run-1.1") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a text");
+        let stored: Value = serde_json::from_str(&text).expect("JSON");
+        let read = crate::report::read_stored(&path).expect("a report");
+        let known = serde_json::to_value(read.report.any()).expect("JSON");
+        assert_has_members(&known, &stored, &name);
+        n_read += 1;
+    }
+    assert!(n_read >= 9, "{n_read}");
 }
 
 /// A folder of its own for each test, gone afterwards.

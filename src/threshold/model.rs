@@ -11,7 +11,6 @@ use crate::text::named;
 
 /// Which of a run's calls a threshold is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Selector {
     /// What is named.
     pub kind: SelectorKind,
@@ -134,7 +133,6 @@ pub enum GateGrade {
 
 /// How one threshold came out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ThresholdFigures {
     /// As the user wrote it: `tool:echo p99<200ms`.
     pub text: String,
@@ -174,7 +172,6 @@ pub struct ThresholdFigures {
 
 /// Whether a run passes, by its thresholds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct GateOutcome {
     /// The worst grade of the thresholds, or failed by `why`.
     pub grade: GateGrade,

@@ -13,7 +13,6 @@ use crate::validity::Reference;
 
 /// The report of a calibration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct CalibrationReport {
     /// The version of the form.
     #[serde(serialize_with = "own")]
@@ -62,7 +61,6 @@ pub struct CalibrationReport {
 /// What one worker does in a mode. The first three are what later runs are
 /// measured by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ModeFigures {
     /// The highest rate of the steps below.
     pub calls_per_sec_per_worker: Option<f64>,

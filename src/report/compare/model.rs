@@ -8,7 +8,6 @@ use crate::redact::own;
 
 /// The report of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ComparisonReport {
     /// The version of the form.
     #[serde(serialize_with = "own")]

@@ -14,7 +14,6 @@ use crate::validity::Grade;
 
 /// The report of a capacity search.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FindReport {
     /// The version of the form.
     #[serde(serialize_with = "own")]
@@ -79,7 +78,6 @@ pub struct FindReport {
 
 /// A level that was held.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct TrialFigures {
     /// The load: see [`FindOptions::by`].
     pub level: f64,
@@ -150,7 +148,6 @@ pub enum TrialVerdict {
 
 /// A level that was not passed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct NotPassed {
     /// The trial.
     pub trial: TrialFigures,

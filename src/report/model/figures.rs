@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 /// Figures of some requests.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Figures {
     /// Requests begun: `ok + failed + cancelled`.
     pub started: u64,
@@ -67,7 +66,6 @@ pub enum LatencyFrom {
 /// All but `count` are `null` where it is 0. In order:
 /// `min ≤ p50 ≤ p90 ≤ p95 ≤ p99 ≤ p99.9 ≤ max`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct LatencyFigures {
     /// How many were measured.
     pub count: u64,
@@ -91,7 +89,6 @@ pub struct LatencyFigures {
 
 /// Waits that the server asked for (`Retry-After`), where the plan respects them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct WaitFigures {
     /// Waits of users, by their time or until the run was over. Those of the warm-up too.
     pub waits: u64,
@@ -110,7 +107,6 @@ pub struct WaitFigures {
 /// Markers that went out in the arguments of calls (`isolation`), and what came of them:
 /// of the whole run, the warm-up included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct IsolationFigures {
     /// Calls with a marker that succeeded or failed.
     pub marked: u64,
@@ -126,7 +122,6 @@ pub struct IsolationFigures {
 
 /// What TLS took and agreed upon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct TlsFigures {
     /// From the first byte of a handshake handed to the kernel to the arrival of the last
     /// byte of the server's part. Those of the whole run, the warm-up included; in no
@@ -140,7 +135,6 @@ pub struct TlsFigures {
 
 /// What came of connecting to one of several addresses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct AddressFigures {
     /// The address with its port.
     pub address: String,
@@ -158,7 +152,6 @@ pub struct AddressFigures {
 
 /// Calls by what the header of their answers says that `backend_header` names.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct BackendFigures {
     /// The header's value, cut to 100 characters; `null` where the answer has none, or there
     /// was no answer.
@@ -171,7 +164,6 @@ pub struct BackendFigures {
 
 /// Calls that one of several servers ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ServedFigures {
     /// Calls that ended by themselves, with success or not.
     pub ended: u64,
@@ -187,7 +179,6 @@ pub struct ServedFigures {
 
 /// Handshakes that agreed upon the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct TlsAgreement {
     /// Such as `TLS 1.3`.
     #[serde(serialize_with = "own")]
@@ -203,7 +194,6 @@ pub struct TlsAgreement {
 
 /// One operation's figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct OperationFigures {
     /// The MCP method, such as `tools/call`.
     pub method: String,
@@ -242,7 +232,6 @@ pub struct OperationFigures {
 /// and their sum is the latency from the intended start, where there is one, or else the
 /// latency and the time until its first byte was sent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SlowCallFigures {
     /// When its first byte was sent, on the run's clock, in seconds.
     pub at_secs: f64,
@@ -268,7 +257,6 @@ pub struct SlowCallFigures {
 
 /// How answers came. Times count from the first byte sent, and are those of successful calls.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct AnswerFigures {
     /// Successful calls.
     pub calls: u64,
@@ -307,7 +295,6 @@ impl OperationFigures {
 
 /// Bytes of HTTP heads and bodies, as TLS takes and gives them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct BytesFigures {
     /// Of the requests.
     pub request: ByteFigures,
@@ -330,7 +317,6 @@ impl BytesFigures {
 
 /// Bytes of some requests, or of some answers; or events of some.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ByteFigures {
     /// Of all together.
     pub total: u64,
@@ -353,7 +339,6 @@ impl ByteFigures {
 
 /// The iterations of a flow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct FlowFigures {
     /// Its name.
     pub name: String,
@@ -378,7 +363,6 @@ impl FlowFigures {
 
 /// A class of users.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct PopulationFigures {
     /// Its name.
     pub name: String,
@@ -411,7 +395,6 @@ pub struct PopulationFigures {
 
 /// A second of a population's calls, or a longer piece of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct PopulationSecond {
     /// Its start on the run's clock, as in `seconds` of the report.
     pub at_secs: f64,
@@ -438,7 +421,6 @@ pub struct PopulationSecond {
 
 /// Answers that could not be looked at as was asked for. They are in no failure.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct UncheckedFigures {
     /// The operation's `label`.
     pub operation: String,
@@ -451,7 +433,6 @@ pub struct UncheckedFigures {
 
 /// The first call of an operation that failed by this cause, as it went over the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ExchangeFigures {
     /// The operation's `label`.
     pub operation: String,
@@ -472,7 +453,6 @@ pub struct ExchangeFigures {
 
 /// A cause of failures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct CauseCount {
     /// The stable name, such as `http.503` or `jsonrpc.-32602`.
     #[serde(serialize_with = "own")]
@@ -491,7 +471,6 @@ pub struct CauseCount {
 
 /// A class of latencies: above `from_ms` (the first: from it), up to `to_ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct LatencyClass {
     /// Its lower bound.
     pub from_ms: f64,
@@ -503,7 +482,6 @@ pub struct LatencyClass {
 
 /// How many latencies lie above a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Over {
     /// The limit.
     pub limit_ms: f64,
@@ -516,7 +494,6 @@ pub struct Over {
 
 /// One second of all calls together.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SecondFigures {
     /// Its start on the run's clock, which begins when users are told to open their
     /// sessions: before the first call.
@@ -572,7 +549,6 @@ pub struct SecondFigures {
 
 /// One stage's calls. A call belongs to the stage it ended in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StageFigures {
     /// Its place in the plan, from 1; 0 in older reports, which have all stages.
     #[serde(default)]
@@ -594,7 +570,6 @@ pub struct StageFigures {
 
 /// The calls of the warm-up.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct WarmUp {
     /// How long it really was.
     pub length_secs: f64,

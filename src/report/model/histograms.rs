@@ -25,7 +25,6 @@ const SECS_MAX: f64 = 1e9;
 /// Percentiles and counts recomputed from them are those of the report. They cannot be
 /// read as figures; every reader of HdrHistogram takes them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StoredHistograms {
     /// What was asked for: `totals` or `seconds`.
     pub mode: HistogramMode,
@@ -46,7 +45,6 @@ pub struct StoredHistograms {
 
 /// The histograms of one block of figures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StoredRow {
     /// Which block of the report.
     pub kind: StoredKind,
@@ -118,7 +116,6 @@ pub enum StoredKind {
 
 /// A latency of a block beside its `latency`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StoredOther {
     /// Which.
     pub of: OtherLatency,
@@ -151,7 +148,6 @@ pub enum OtherLatency {
 
 /// Minimum, maximum and sum, which buckets tell within 0.1 % only.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ExactFigures {
     /// The least value in nanoseconds.
     pub min_ns: u64,
@@ -165,7 +161,6 @@ pub struct ExactFigures {
 
 /// A piece of the run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct StoredInterval {
     /// Its start on the run's clock, as in `seconds`.
     pub at_secs: f64,

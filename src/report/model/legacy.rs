@@ -13,7 +13,6 @@ use crate::outcome::LoadUnit;
 
 /// The settings that schema 1.1 named.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ConfigFacts {
     /// The most virtual users that the plan needs.
     pub virtual_users: u32,
@@ -31,7 +30,6 @@ pub struct ConfigFacts {
 
 /// All calls together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Metrics {
     /// Calls that ended by themselves: `success_count + error_count`. Those
     /// that the end of the run cut off are in `totals.cancelled` alone.
@@ -55,7 +53,6 @@ pub struct Metrics {
 /// Latency of all calls; `null` without data. The first names are those of
 /// successful calls, `error_` ones those of failed calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct MetricsLatency {
     /// The least.
     pub min_ms: Option<f64>,
@@ -83,7 +80,6 @@ pub struct MetricsLatency {
 
 /// The calls of one tool, resource or prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ToolFigures {
     /// Calls that ended by themselves.
     pub total_requests: u64,
@@ -101,7 +97,6 @@ pub struct ToolFigures {
 
 /// Latency of one tool's successful calls; `null` without any.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ToolLatency {
     /// The median.
     pub p50_ms: Option<f64>,
@@ -119,7 +114,6 @@ pub struct ToolLatency {
 
 /// Where the server broke. Only `detected` is there where it did not.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct BreakingPointFacts {
     /// Whether it did.
     pub detected: bool,

@@ -12,7 +12,6 @@ use crate::redact::strangers_keys;
 /// server, held for as long as the session lives. In no total and in no figure of a call.
 /// `opening.ok = ended + broken`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ListenFigures {
     /// Asking for them, up to the head of the answer, or to the acknowledgement of the
     /// subscription: `ok` is how many were opened.

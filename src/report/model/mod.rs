@@ -59,7 +59,6 @@ use std::collections::BTreeMap;
 
 /// A whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct Report {
     /// The version of the report's form.
     #[serde(serialize_with = "own")]
@@ -223,7 +222,6 @@ impl Report {
 
 /// How the run went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct RunFacts {
     /// This program's version.
     pub version: String,
@@ -253,7 +251,6 @@ pub struct RunFacts {
 
 /// What the server said of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ServerNames {
     /// Like `target_url` above.
     pub url: String,
@@ -285,7 +282,6 @@ pub struct ServerNames {
 
 /// What may lie behind the figures.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct AdviceNote {
     /// A stable name, such as `delayed_ack`.
     #[serde(serialize_with = "own")]

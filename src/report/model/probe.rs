@@ -11,7 +11,6 @@ use super::{AdviceNote, Figures, LatencyFigures, OperationFigures, WarmUp};
 /// Nothing of it is in another block: the server saw its calls as well as
 /// those of `totals`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ProbeFigures {
     /// Iterations that it was to start, a second: one in each interval, at a
     /// random moment of it.

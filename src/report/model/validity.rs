@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 /// Whether the figures are those of the server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct VerdictNotes {
     /// The worst grade of its reasons; `valid` without any.
     pub grade: Grade,
@@ -28,7 +27,6 @@ pub struct VerdictNotes {
 /// Why a result is not simply valid; or, without a grade, something that was seen
 /// and leaves the figures good enough.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct ReasonNote {
     /// A stable name, such as `worker_busy`.
     #[serde(serialize_with = "own")]
@@ -51,7 +49,6 @@ pub struct ReasonNote {
 
 /// Something that was seen of the generator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SignalNote {
     /// A stable name, such as `waiting_for_cpu`.
     #[serde(serialize_with = "own")]
@@ -62,7 +59,6 @@ pub struct SignalNote {
 
 /// By how much figures may be wrong for what this machine did.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct BoundsFigures {
     /// The median from the first byte sent may be too high by so much.
     pub service_p50_ms: f64,
@@ -80,7 +76,6 @@ pub struct BoundsFigures {
 /// What the generator noticed about itself. Shares are 0 to 1; what this system
 /// does not tell is `null`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct SelfCheckFigures {
     /// Each worker, while the load lasted, without the warm-up; in the order of
     /// `host.workers`.
@@ -104,7 +99,6 @@ pub struct SelfCheckFigures {
 
 /// What a worker's thread used and did.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct WorkerUse {
     /// The share of the time in which its loop had something to do. Empty polls
     /// of a busy-polling worker do not count as something to do.
@@ -121,7 +115,6 @@ pub struct WorkerUse {
 
 /// Calls in flight, counted as they begin and end, not computed from latencies.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[cfg_attr(test, serde(deny_unknown_fields))]
 pub struct InFlight {
     /// Mean over time, from the first call on, without the warm-up.
     pub mean: Option<f64>,
