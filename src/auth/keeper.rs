@@ -186,7 +186,7 @@ impl Keeping {
         while !self.stop.is_set() {
             let now = crate::clock::now();
             let dues = self.holders.iter().enumerate();
-            let next = dues.filter_map(|(at, holder)| Some((holder.renewal.due()?, at)));
+            let next = dues.filter_map(|(at, holder)| Some((holder.renewal.due?, at)));
             let wait = match next.min() {
                 Some((due, at)) if due <= now => {
                     self.fetch(at);

@@ -31,7 +31,7 @@ const SOON: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Renewal {
     /// `None`: only a refusal is a reason.
-    due: Option<Instant>,
+    pub(super) due: Option<Instant>,
     why: Why,
     given_at: Option<Instant>,
     /// Times in a row that no token was available.
@@ -52,10 +52,6 @@ impl Renewal {
             n_refused: 0,
             is_over: false,
         }
-    }
-
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.due
     }
 
     pub(super) fn why(&self) -> &Why {
@@ -176,19 +172,19 @@ mod tests {
     fn a_token_is_renewed_before_it_ends() {
         for (lifetime, wait) in [(3600, 3540), (20, 13), (3, 2), (0, 1)] {
             let (start, renewal) = given(lifetime);
-            let due = renewal.due().expect("it ends") - start;
+            let due = renewal.due.expect("it ends") - start;
             assert_eq!(due.as_secs(), wait, "{lifetime}");
             assert_eq!(*renewal.why(), Why::Expiring);
         }
         let start = Instant::now();
         let mut renewal = Renewal::new(start);
-        assert_eq!((renewal.due(), renewal.why()), (Some(start), &Why::First));
+        assert_eq!((renewal.due, renewal.why()), (Some(start), &Why::First));
         renewal.given(start, None, None, 0.5);
-        assert_eq!(renewal.due(), None);
+        assert_eq!(renewal.due, None);
         renewal.given(start, None, Some(5 * SECOND), 0.5);
-        assert_eq!(renewal.due(), Some(start + 5 * SECOND));
+        assert_eq!(renewal.due, Some(start + 5 * SECOND));
         renewal.given(start, Some(Duration::MAX), None, 0.5);
-        assert_eq!(renewal.due(), None, "beyond all clocks");
+        assert_eq!(renewal.due, None, "beyond all clocks");
     }
 
     #[test]
@@ -196,22 +192,22 @@ mod tests {
         let (start, mut renewal) = given(3600);
         let later = start + 20 * SECOND;
         renewal.refused(later, 401, None);
-        assert_eq!(renewal.due(), Some(later));
+        assert_eq!(renewal.due, Some(later));
         // Others who were refused change nothing.
         renewal.refused(later + SECOND, 401, None);
-        assert_eq!(renewal.due(), Some(later));
+        assert_eq!(renewal.due, Some(later));
         let mut now = later;
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             renewal.given(now, Some(3600 * SECOND), None, 0.0);
             renewal.refused(now, 401, None);
-            let due = renewal.due().expect("it is refused");
+            let due = renewal.due.expect("it is refused");
             assert_eq!((due - now).as_secs(), wait);
             now = due;
         }
         renewal.given(now, None, None, 0.0);
         renewal.refused(now + 11 * SECOND, 401, None);
         assert_eq!(
-            renewal.due(),
+            renewal.due,
             Some(now + 11 * SECOND),
             "it was good for a while"
         );
@@ -224,9 +220,9 @@ mod tests {
         let (mut now, mut renewal) = given(20);
         for _ in 0..8 {
             renewal.refused(now + SECOND, 401, None);
-            assert_eq!(renewal.due(), Some(now + SECOND));
+            assert_eq!(renewal.due, Some(now + SECOND));
             renewal.given(now + SECOND, Some(20 * SECOND), None, 0.0);
-            now = renewal.due().expect("it ends");
+            now = renewal.due.expect("it ends");
             renewal.given(now, Some(20 * SECOND), None, 0.0);
         }
     }
@@ -238,17 +234,17 @@ mod tests {
         let now = start + 20 * SECOND;
         for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
             renewal.failed(now, None, 1.0);
-            assert_eq!(renewal.due(), Some(now + SECOND * wait));
+            assert_eq!(renewal.due, Some(now + SECOND * wait));
             renewal.refused(now, 401, None);
-            assert_eq!(renewal.due(), Some(now + SECOND * wait), "the pause stands");
+            assert_eq!(renewal.due, Some(now + SECOND * wait), "the pause stands");
         }
         renewal.failed(now, Some(90 * SECOND), 1.0);
-        assert_eq!(renewal.due(), Some(now + 90 * SECOND));
+        assert_eq!(renewal.due, Some(now + 90 * SECOND));
         renewal.failed(now, Some(Duration::MAX), 1.0);
-        assert_eq!(renewal.due(), Some(now + AFTER_MAX));
+        assert_eq!(renewal.due, Some(now + AFTER_MAX));
         renewal.ended();
         renewal.refused(now, 401, None);
-        assert_eq!(renewal.due(), None);
+        assert_eq!(renewal.due, None);
     }
 
     proptest! {
@@ -262,7 +258,7 @@ mod tests {
             let mut n_asked = 0_u32;
             for (kind, millis, chance) in steps {
                 now += Duration::from_millis(millis);
-                if let Some(due) = renewal.due() && due <= now {
+                if let Some(due) = renewal.due && due <= now {
                     n_asked += 1;
                     let lifetime = Some(Duration::from_millis(millis));
                     match kind {

@@ -45,7 +45,7 @@ impl Content {
     /// The length of the content, where the head tells it.
     pub(super) fn length(&self) -> Option<u64> {
         match self.decoding {
-            None => self.answer.content_length(),
+            None => self.answer.length,
             Some(_) => None,
         }
     }

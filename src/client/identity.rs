@@ -41,7 +41,7 @@ pub(super) struct Identity {
     /// Where answers come that the session's listening stream brings; `None` without one.
     mailbox: RefCell<Option<Rc<Mailbox>>>,
     /// Counts the connections of the user, or is its number.
-    turns: Rc<Cell<usize>>,
+    pub(crate) turns: Rc<Cell<usize>>,
 }
 
 impl Identity {
@@ -64,10 +64,6 @@ impl Identity {
             mailbox: RefCell::default(),
             turns,
         }
-    }
-
-    pub(super) fn turns(&self) -> &Rc<Cell<usize>> {
-        &self.turns
     }
 
     pub(super) fn take_request_id(&self) -> u64 {

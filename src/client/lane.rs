@@ -174,7 +174,7 @@ pub(super) struct Lane {
     /// Answers with `Set-Cookie`.
     pub(super) n_cookies_set: u64,
     /// How long the last error asked to be left alone.
-    retry_after: Option<RetryAfter>,
+    pub(super) retry_after: Option<RetryAfter>,
     /// The last error led to tokens by OAuth.
     pub(super) offers_oauth: bool,
 }
@@ -198,7 +198,7 @@ impl Lane {
                 server.endpoint(),
                 bytes_unpaced,
                 &server.settings().network,
-                identity.turns(),
+                &identity.turns,
             ),
             reader: ReplyReader::new(nothing, message_bytes_max),
             buffer: Buffer::default(),
@@ -216,10 +216,6 @@ impl Lane {
     /// What the last error said of how long to be left alone, since this was last asked.
     pub(super) fn take_retry_after(&mut self) -> Option<RetryAfter> {
         self.retry_after.take()
-    }
-
-    pub(super) fn retry_after(&self) -> Option<&RetryAfter> {
-        self.retry_after.as_ref()
     }
 
     /// Its requests are those of somebody else from now on.
@@ -526,7 +522,7 @@ impl Lane {
             body: message.body,
             deadline: message.deadline,
         })?;
-        if answer.sets_cookie() {
+        if answer.sets_cookie {
             self.n_cookies_set += 1;
             let values = answer.header_values("set-cookie");
             self.identity.take_cookies(&values);

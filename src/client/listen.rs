@@ -51,7 +51,7 @@ pub struct HeldStream {
     /// How the stream broke in the same breath in which it was acknowledged.
     broke_at_once: Option<Trouble>,
     /// The last subscription was answered with 200, and neither acknowledged nor refused.
-    is_unacknowledged: bool,
+    pub is_unacknowledged: bool,
     reader: StreamReader,
     /// What asks for the stream, where that is a subscription.
     subscription: Option<Arc<PreparedCall>>,
@@ -86,10 +86,10 @@ impl HeldStream {
             // No answer to a call comes there.
             Some(_) => Rc::default(),
         };
-        let (server, identity) = (session.server(), session.identity());
+        let (server, identity) = (session.server(), &session.identity);
         let bytes_max = server.settings().message_bytes_max.min(EVENT_BYTES_MAX);
         let unpaced = UNPACED_BYTES.min(bytes_max);
-        let marked_as = session.marked_as().map(|it| Box::new(it.clone()));
+        let marked_as = session.marked_as.as_deref().map(|it| Box::new(it.clone()));
         let mut lane = Lane::unpaced_to(server, Rc::clone(identity), unpaced);
         search(&mut lane, marked_as.as_deref());
         Self {
@@ -125,12 +125,6 @@ impl HeldStream {
     /// How long the last refusal asked to be left alone.
     pub fn take_retry_after(&mut self) -> Option<Duration> {
         self.lane.take_retry_after()?.wait
-    }
-
-    /// Whether the last attempt was a subscription that was answered with 200, and neither
-    /// acknowledged nor refused.
-    pub fn is_unacknowledged(&self) -> bool {
-        self.is_unacknowledged
     }
 
     /// Whether the last refusal was of the token.

@@ -296,7 +296,8 @@ pub struct PreparedCall {
     prepared: Prepared,
     method: Option<Method>,
     lines: HeaderLines,
-    keeps_result: bool,
+    /// Whether the text of an error is kept.
+    pub(super) keeps_result: bool,
     kept: Option<KeptParts>,
 }
 
@@ -321,11 +322,6 @@ impl PreparedCall {
         self.kept.as_ref()
     }
 
-    /// Whether the text of an error is kept.
-    pub(super) fn keeps_answer(&self) -> bool {
-        self.keeps_result
-    }
-
     /// What answer is awaited.
     pub(super) fn expect(&self, id: u64) -> Expect {
         Expect {
@@ -347,7 +343,7 @@ impl PreparedCall {
 
     /// The headers that the call adds, with `values` in the slots of the arguments.
     pub(super) fn lines(&self, server: &Server, values: &[String]) -> Cow<'_, HeaderLines> {
-        let slots = self.prepared.slot_headers();
+        let slots = &self.prepared.slot_headers;
         if slots.is_empty() {
             return Cow::Borrowed(&self.lines);
         }

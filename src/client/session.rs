@@ -174,7 +174,8 @@ pub struct Session {
     lane: Lane,
     /// For messages that must go out while an answer is read.
     side_lane: Option<Box<Lane>>,
-    identity: Rc<Identity>,
+    /// Who its user is to the server.
+    pub(super) identity: Rc<Identity>,
     /// The request under way.
     body: RequestBody,
     /// What the server asked within the call.
@@ -189,7 +190,7 @@ pub struct Session {
     /// What went over the wire in the last call, where somebody looks on.
     watched: Option<Box<WireCopy>>,
     /// Who the user is whose answers are searched for others' markers.
-    marked_as: Option<Box<(MarkerKey, u32)>>,
+    pub(super) marked_as: Option<Box<(MarkerKey, u32)>>,
 }
 
 impl Session {
@@ -201,7 +202,7 @@ impl Session {
 
     /// Chooses among the addresses of the server.
     pub fn turns(&self) -> Rc<Cell<usize>> {
-        Rc::clone(self.identity.turns())
+        Rc::clone(&self.identity.turns)
     }
 
     fn of(server: &Server, identity: Rc<Identity>) -> Self {
@@ -304,16 +305,6 @@ impl Session {
         mailbox
     }
 
-    /// Whose markers are those of others, where answers are searched for them.
-    pub(super) fn marked_as(&self) -> Option<&(MarkerKey, u32)> {
-        self.marked_as.as_deref()
-    }
-
-    /// Who its user is to the server.
-    pub(super) fn identity(&self) -> &Rc<Identity> {
-        &self.identity
-    }
-
     /// Searches all answers from now on for the markers of others than this user.
     pub fn search(&mut self, key: &MarkerKey, user: u32) {
         self.lane.search(MarkerSearch::new(key.clone(), user));
@@ -383,7 +374,10 @@ impl Session {
 
     /// Whether the last error named a time to wait, which nobody has taken yet.
     pub(super) fn asks_for_a_wait(&self) -> bool {
-        self.lane.retry_after().is_some_and(|it| it.wait.is_some())
+        self.lane
+            .retry_after
+            .as_ref()
+            .is_some_and(|it| it.wait.is_some())
     }
 
     /// Whether the last error led to tokens by OAuth.
@@ -642,7 +636,7 @@ impl Session {
                 }
                 Ok(Reply::ToolError { message }) => Trouble::failed(Failure::Tool, message),
                 Ok(Reply::Error(error)) => {
-                    if call.keeps_answer() {
+                    if call.keeps_result {
                         report.error_text = Some(error.to_json());
                     }
                     Trouble::from(error)

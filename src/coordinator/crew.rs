@@ -45,9 +45,9 @@ pub(super) enum CrewRole {
 pub(super) struct Crew {
     role: CrewRole,
     workers: Vec<Handle>,
-    cpus: Vec<Option<usize>>,
+    pub(super) cpus: Vec<Option<usize>>,
     /// Closed once all workers have ended; then it is replaced by one that is silent.
-    events: Receiver<WorkerEvent>,
+    pub(super) events: Receiver<WorkerEvent>,
     n_ended: usize,
     /// While it lives, new tokens reach the workers.
     tokens: Option<Subscription>,
@@ -119,20 +119,9 @@ impl Crew {
         self.workers.len()
     }
 
-    /// The CPU each worker is pinned to; `None`: not pinned.
-    pub(super) fn cpus(&self) -> &[Option<usize>] {
-        &self.cpus
-    }
-
     /// All workers have said their last word.
     pub(super) fn have_all_ended(&self) -> bool {
         self.n_ended >= self.workers.len()
-    }
-
-    /// What the workers say; silent once all have ended. Each is to be passed to
-    /// [`Crew::heard`].
-    pub(super) fn events(&self) -> &Receiver<WorkerEvent> {
-        &self.events
     }
 
     /// Takes note of what came from [`Crew::events`]; `None`: they are closed.

@@ -10,7 +10,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 #[derive(Debug, Clone)]
 pub struct Interrupts {
     count: Arc<AtomicU32>,
-    wake: Receiver<()>,
+    /// Has a message soon after an interrupt came. It is a wake-up only:
+    /// [`Interrupts::count`] says how many there were.
+    pub(super) wake: Receiver<()>,
 }
 
 /// Asks a run to end: once to let requests in flight finish, twice to end at
@@ -61,12 +63,6 @@ impl Interrupts {
     /// How many have come.
     pub(super) fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
-    }
-
-    /// Has a message soon after an interrupt came. It is a wake-up only:
-    /// [`Interrupts::count`] says how many there were.
-    pub(super) fn woken(&self) -> &Receiver<()> {
-        &self.wake
     }
 }
 

@@ -143,7 +143,7 @@ impl Level {
             },
         )?;
         let mut level = Self {
-            watching: Watching::start(crew.cpus()),
+            watching: Watching::start(&crew.cpus),
             watch: Watch::default(),
             collector: Collector::new(
                 &options.script.rows,
@@ -182,7 +182,7 @@ impl Level {
 
     /// The CPU each worker is pinned to.
     pub(super) fn worker_cpus(&self) -> &[Option<usize>] {
-        self.crew.cpus()
+        &self.crew.cpus
     }
 
     /// How long it takes until all users have begun.
@@ -230,7 +230,7 @@ impl Level {
             // Sessions are open before a level begins.
             unbegun: Duration::ZERO,
             in_flight_for: elapsed,
-            worker_cpus: self.crew.cpus(),
+            worker_cpus: &self.crew.cpus,
             vus_max: self.collector.vus_max,
             // Known when they end; until then their failures tell of them.
             users_without: 0,
@@ -260,7 +260,7 @@ impl Level {
         wait: Duration,
         observer: &mut dyn Observer,
     ) -> Result<(), UserError> {
-        let event = match self.crew.events().recv_timeout(wait) {
+        let event = match self.crew.events.recv_timeout(wait) {
             Err(RecvTimeoutError::Timeout) => {
                 self.add_users();
                 return Ok(());

@@ -186,7 +186,7 @@ impl Probe {
 
     /// What it says; each is to be passed to [`Probe::take`].
     pub(super) fn events(&self) -> &Receiver<WorkerEvent> {
-        self.crew.events()
+        &self.crew.events
     }
 
     pub(super) fn send(&self, command: impl Fn() -> Command) {
@@ -236,7 +236,7 @@ impl Probe {
         }
         ProbeOutcome {
             rate: self.rate,
-            cpu: self.crew.cpus().first().copied().flatten(),
+            cpu: self.crew.cpus.first().copied().flatten(),
             rows: self.script.rows.clone(),
             elapsed: elapsed.saturating_sub(warm_length),
             totals,

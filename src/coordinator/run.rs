@@ -123,7 +123,7 @@ fn generate(
         )?;
         let probe = match (prepared.probe, plan.probe) {
             (Some(script), Some(rate)) => {
-                let cpu = cpus.beside(crew.cpus());
+                let cpu = cpus.beside(&crew.cpus);
                 Some(Probe::start(scope, rate, script, cpu)?)
             }
             _ => None,
@@ -132,7 +132,7 @@ fn generate(
             at: Utc::now(),
             servers: prepared.servers,
             rows: prepared.script.rows.clone(),
-            generator: generator_facts(plan, &cpus, crew.cpus().to_vec()),
+            generator: generator_facts(plan, &cpus, crew.cpus.clone()),
             duration: plan.stop.duration,
             iterations: plan.iterations(),
         };
@@ -336,14 +336,14 @@ impl<'a> Coordinator<'a> {
         let nothing = never();
         let of_probe = self.probe.as_ref().map_or(&nothing, Probe::events);
         crossbeam_channel::select! {
-            recv(self.crew.events()) -> event => {
+            recv(self.crew.events) -> event => {
                 let word = self.crew.heard(event.ok())?;
                 self.take(word, clock);
             },
             recv(of_probe) -> event => if let Some(probe) = &mut self.probe {
                 probe.take(event.ok())?;
             },
-            recv(self.interrupts.woken()) -> _ => {}
+            recv(self.interrupts.wake) -> _ => {}
             default(wait) => self.show(clock),
         }
         if let Some(notice) = self.tokens.as_ref().and_then(|it| it.take_notice()) {

@@ -181,9 +181,10 @@ pub struct Response {
     pub status: u16,
     content_type: Span,
     content_encoding: Span,
-    sets_cookie: bool,
+    /// Whether it has a `Set-Cookie` header.
+    pub sets_cookie: bool,
     /// Of the whole body, where the head told it.
-    length: Option<u64>,
+    pub length: Option<u64>,
     /// What is left of it.
     body: Body,
     keeps_alive: bool,
@@ -208,11 +209,6 @@ impl Response {
             .within(&self.connection.as_ref()?.head)
     }
 
-    /// Whether it has a `Set-Cookie` header.
-    pub fn sets_cookie(&self) -> bool {
-        self.sets_cookie
-    }
-
     /// The values of all headers of that name; to be asked before the body is
     /// read to its end.
     pub fn header_values(&self, name: &str) -> Vec<&[u8]> {
@@ -224,11 +220,6 @@ impl Response {
     /// is read to its end.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         header_value(&self.connection.as_ref()?.head, name)
-    }
-
-    /// The body's length, where the head tells it.
-    pub fn content_length(&self) -> Option<u64> {
-        self.length
     }
 
     /// Reads more of the body; 0 at its end, after which the connection is

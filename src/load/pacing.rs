@@ -104,7 +104,8 @@ impl ThinkTime {
 /// A closed model in which iterations start at fixed intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pacing {
-    interval: Duration,
+    /// The time between the starts of two iterations.
+    pub interval: Duration,
 }
 
 /// When one virtual user's paced iterations are due.
@@ -138,11 +139,6 @@ impl Pacing {
     /// Pacing by an interval. `None` where it is zero, which is not pacing.
     pub fn new(interval: Duration) -> Option<Self> {
         (!interval.is_zero()).then_some(Self { interval })
-    }
-
-    /// The time between the starts of two iterations.
-    pub fn interval(self) -> Duration {
-        self.interval
     }
 
     /// The starts of a virtual user whose first iteration is due at `first`.
@@ -288,7 +284,7 @@ mod tests {
     #[test]
     fn pacing_needs_an_interval() {
         assert_eq!(Pacing::new(Duration::ZERO), None);
-        assert_eq!(Pacing::new(ms(1)).map(Pacing::interval), Some(ms(1)));
+        assert_eq!(Pacing::new(ms(1)).map(|it| it.interval), Some(ms(1)));
     }
 
     #[test]

@@ -91,8 +91,8 @@ pub(super) fn read_questions(json: &str) -> Option<(Vec<InputRequest>, usize)> {
 /// The answers of one round trip, for [`super::RequestBody::retry`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputAnswers {
-    responses_json: Option<String>,
-    state_json: Option<String>,
+    pub(super) responses_json: Option<String>,
+    pub(super) state_json: Option<String>,
 }
 
 impl InputAnswers {
@@ -101,14 +101,6 @@ impl InputAnswers {
             responses_json,
             state_json,
         }
-    }
-
-    pub(super) fn responses_json(&self) -> Option<&str> {
-        self.responses_json.as_deref()
-    }
-
-    pub(super) fn state_json(&self) -> Option<&str> {
-        self.state_json.as_deref()
     }
 }
 

@@ -13,7 +13,9 @@ const HEAD: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prepared {
     headers: Vec<(String, String)>,
-    slot_headers: Vec<(String, Template)>,
+    /// Further MCP headers: their names, and the template of the JSON value that each
+    /// of them mirrors (see `header_value_of_json`); one of `null` is left out.
+    pub slot_headers: Vec<(String, Template)>,
     /// All that follows the id, to the closing brace.
     tail: Template,
     has_params: bool,
@@ -52,12 +54,6 @@ impl Prepared {
     /// `Content-Type` and the session's id.
     pub fn headers(&self) -> &[(String, String)] {
         &self.headers
-    }
-
-    /// Further MCP headers: their names, and the template of the JSON value that each
-    /// of them mirrors (see `header_value_of_json`); one of `null` is left out.
-    pub fn slot_headers(&self) -> &[(String, Template)] {
-        &self.slot_headers
     }
 
     /// Which values it takes.
@@ -108,8 +104,8 @@ impl RequestBody {
         if let Some(place) = self.answers.clone() {
             let mut members = Vec::new();
             for (name, value) in [
-                ("inputResponses", answers.responses_json()),
-                ("requestState", answers.state_json()),
+                ("inputResponses", answers.responses_json.as_deref()),
+                ("requestState", answers.state_json.as_deref()),
             ] {
                 let Some(value) = value else { continue };
                 let is_first = members.is_empty() && self.bytes[..place.start].ends_with(b"{");

@@ -29,7 +29,8 @@ pub(super) struct Document<'a> {
     /// `None`: there is no config.
     file: Option<&'a Path>,
     text: &'a str,
-    env: &'a dyn Fn(&str) -> Option<String>,
+    /// The values of variables.
+    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     faults: RefCell<FaultList>,
     /// Variables that are not set, and where. They are no faults yet: see
     /// [`forgive_unset`](Self::forgive_unset).
@@ -340,11 +341,6 @@ impl<'a> Document<'a> {
         unset.retain(|(place, _)| !is_unused(&place.key));
     }
 
-    /// The values of variables.
-    pub(super) fn env(&self) -> &dyn Fn(&str) -> Option<String> {
-        self.env
-    }
-
     /// Notes values that must never be shown.
     pub(super) fn keep_secret(&self, secrets: impl IntoIterator<Item = String>) {
         self.secrets.borrow_mut().extend(secrets);
@@ -371,6 +367,7 @@ impl<'a> Document<'a> {
 
 /// A table, and which of its keys were asked for.
 pub(super) struct Table<'a> {
+    /// What it is a part of.
     pub(super) document: &'a Document<'a>,
     pub(super) place: Origin,
     entries: &'a DeTable<'a>,
@@ -566,7 +563,7 @@ fn nth(list: &str, i: usize) -> String {
 /// A key's value.
 #[derive(Clone)]
 pub(super) struct Entry<'a> {
-    document: &'a Document<'a>,
+    pub(super) document: &'a Document<'a>,
     pub(super) place: Origin,
     value: &'a DeValue<'a>,
 }
@@ -579,11 +576,6 @@ impl<'a> Entry<'a> {
             place: Origin { key, offset },
             value: value.get_ref(),
         }
-    }
-
-    /// What it is a part of.
-    pub(super) fn document(&self) -> &'a Document<'a> {
-        self.document
     }
 
     /// Whether it is a text.

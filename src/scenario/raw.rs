@@ -1005,7 +1005,7 @@ fn read_expect(entry: &Entry<'_>) -> Option<Expectations> {
         if let (Some(place), false) = (&keys.path.origin, is_looked_at) {
             let accepted = "one of `contains`, `matches`, `equals` beside it";
             entry
-                .document()
+                .document
                 .report(place, "has nothing to be compared with", accepted);
         }
         let source = keys.path.value;
@@ -1017,7 +1017,7 @@ fn read_expect(entry: &Entry<'_>) -> Option<Expectations> {
             .extend(matches.map(|value| awaited(&source, value)));
         all.equals
             .extend(keys.equals.value.map(|value| awaited(&source, value)));
-        let document = entry.document();
+        let document = entry.document;
         let schema = Field {
             origin: keys.schema.origin,
             value: keys.schema.value.flatten(),

@@ -250,7 +250,7 @@ impl Shared {
         report: &mut CallReport,
         session: &mut Session,
     ) {
-        if self.script.marks().is_none() {
+        if self.script.marks.as_ref().is_none() {
             return;
         }
         let found = session.take_markers();

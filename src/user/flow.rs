@@ -130,7 +130,7 @@ impl VirtualUser {
         let Some(rows) = iteration.flow.rows else {
             return self.do_steps(iteration);
         };
-        let shared = Rc::clone(self.shared());
+        let shared = Rc::clone(&self.shared);
         let intended = iteration.intended;
         let began = crate::clock::now();
         for row in [rows.whole, rows.busy] {
@@ -166,7 +166,7 @@ impl VirtualUser {
                 continue;
             }
             if !std::mem::take(&mut is_first) {
-                if self.shared().stopping.get() {
+                if self.shared.stopping.get() {
                     return After::Cancelled;
                 }
                 iteration.goes_on(crate::clock::now);
@@ -227,7 +227,7 @@ impl VirtualUser {
         missing: usize,
         iteration: &mut Iteration<'_>,
     ) -> StepEnd {
-        let shared = Rc::clone(self.shared());
+        let shared = Rc::clone(&self.shared);
         let name = iteration.flow.scope.expressions().nth(missing);
         let name = name.map(ToString::to_string).unwrap_or_default();
         let message = format!("no answer brought `{{{{{name}}}}}`; nothing was sent");
@@ -266,7 +266,7 @@ impl VirtualUser {
 
     /// Keeps what a step brought that is done once in a session.
     fn keep(&mut self, flow: &Flow, step: usize) {
-        let script = Arc::clone(&self.shared().script);
+        let script = Arc::clone(&self.shared.script);
         let known = self.kept.iter().position(|kept| kept.flow == flow.number);
         let at = known.unwrap_or_else(|| {
             self.kept.push(KeptValues {
@@ -338,7 +338,7 @@ impl VirtualUser {
     #[inline(never)]
     fn mark(&mut self, at: usize) {
         let shared = Rc::clone(&self.shared);
-        let Some(marks) = shared.script.marks() else {
+        let Some(marks) = shared.script.marks.as_ref() else {
             return;
         };
         self.n_marked = self.n_marked.saturating_add(1);
@@ -377,7 +377,7 @@ impl VirtualUser {
             if n_left == 0 || !goes_on || ended.after != After::Fine {
                 return ended;
             }
-            if self.shared().stopping.get() || !ended.is_ok && !self.wait_within(iteration) {
+            if self.shared.stopping.get() || !ended.is_ok && !self.wait_within(iteration) {
                 return StepEnd::STOPPED;
             }
             iteration.goes_on(crate::clock::now);
@@ -397,7 +397,7 @@ impl VirtualUser {
         };
         let began = crate::clock::now();
         let goes_on = self.pause_within(wait, iteration);
-        self.shared().count_wait(began);
+        self.shared.count_wait(began);
         goes_on
     }
 
@@ -408,7 +408,7 @@ impl VirtualUser {
         }
         self.answered_at = None;
         let until = crate::clock::now() + pause;
-        let shared = self.shared();
+        let shared = &self.shared;
         if !shared.sleep(until, || !shared.stopping.get()) {
             return false;
         }
@@ -439,7 +439,7 @@ impl VirtualUser {
             return self.fan_out(turn, is_last, iteration);
         };
         self.do_call(call, is_last, iteration, |user| {
-            let shared = Rc::clone(user.shared());
+            let shared = Rc::clone(&user.shared);
             call_task(&shared, &mut user.session, &call.call, rows, &user.values)
         })
     }
@@ -485,12 +485,12 @@ impl VirtualUser {
     /// Records a call that has landed.
     fn record(&self, call: &FlowCall, report: &CallReport, intended: Option<Instant>) {
         if let Some(intended) = intended {
-            self.shared().late(self.could_start(intended), report.sent);
+            self.shared.late(self.could_start(intended), report.sent);
         }
-        self.shared().ended(call.row, report, intended);
-        if report.result.is_ok() && self.shared().is_slow(call.row, report, intended) {
+        self.shared.ended(call.row, report, intended);
+        if report.result.is_ok() && self.shared.is_slow(call.row, report, intended) {
             let trace = call.trace.and_then(|slot| trace_id(&self.values[slot]));
-            let shared = self.shared();
+            let shared = &self.shared;
             shared.keep_slow(call.row, report, intended, (self.vu, trace));
         }
     }
@@ -499,7 +499,7 @@ impl VirtualUser {
     /// turn ends with the slowest of them, and fails with the first that does.
     #[inline(never)]
     fn fan_out(&mut self, turn: &Turn, is_last: bool, iteration: &mut Iteration<'_>) -> StepEnd {
-        let shared = Rc::clone(self.shared());
+        let shared = Rc::clone(&self.shared);
         let each = turn.calls.iter();
         let at_once = each.flat_map(|call| std::iter::repeat_n(call, turn.parallel as usize));
         let n_lanes = turn.calls.len() * turn.parallel as usize;

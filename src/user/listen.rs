@@ -178,7 +178,7 @@ impl Listening {
             Err(Trouble::Cancelled) => return AfterStream::Nothing,
             Err(Trouble::Failed { failure, .. }) => (failure, report.status),
         };
-        let is_unacknowledged = self.listener.is_unacknowledged();
+        let is_unacknowledged = self.listener.is_unacknowledged;
         self.tally(|tally| match is_unacknowledged {
             true => tally.unacknowledged += 1,
             false => tally.refused += u64::from(status.is_some()),
@@ -279,7 +279,7 @@ impl Listening {
     /// How the stream failed whatever its end, where a marker of another user came on it.
     /// `take`: all that came, or what came so far on a stream that goes on.
     fn foreign(&mut self, take: fn(&mut HeldStream) -> FoundMarkers) -> Option<Trouble> {
-        self.shared.script.marks()?;
+        self.shared.script.marks.as_ref()?;
         let found = take(&mut self.listener);
         self.shared.foreign(self.row, found, &[])
     }

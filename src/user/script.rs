@@ -53,7 +53,7 @@ pub struct Script {
     /// Who has which token, where tokens are fetched.
     pub tokens: Option<Arc<Tokens>>,
     /// Where calls have markers.
-    marks: Option<Marks>,
+    pub(super) marks: Option<Marks>,
     /// Where this is a trial.
     trial: Option<TrialRun>,
 }
@@ -311,11 +311,6 @@ impl Script {
             call.is_looked_at = true;
         }
         self.marks = Some(marks);
-    }
-
-    /// Whose markers calls have, where any have.
-    pub(super) fn marks(&self) -> Option<&Marks> {
-        self.marks.as_ref()
     }
 
     /// Has each session of a population whose server offers it hold a listening stream, and

@@ -31,6 +31,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One virtual user on its own task.
 pub struct VirtualUser {
+    /// What the users of this worker share.
     pub(super) shared: Rc<Shared>,
     /// Among the users of its worker, from 0.
     local_index: u32,
@@ -214,11 +215,6 @@ impl VirtualUser {
         self.free_since.map_or(intended, |free| free.max(intended))
     }
 
-    /// What the users of this worker share.
-    pub(super) fn shared(&self) -> &Rc<Shared> {
-        &self.shared
-    }
-
     /// Shows a request of its session to the witness of a trial, if this is one.
     fn show(&mut self, row: usize, report: &CallReport) {
         self.shared.show(row, None, report, &mut self.session);
@@ -388,7 +384,7 @@ impl VirtualUser {
         // The first starts are spread over one interval, so that paced users
         // do not march in step.
         let starts = self.starts.get_or_insert_with(|| {
-            let spread = pacing.interval().mul_f64(random.f64());
+            let spread = pacing.interval.mul_f64(random.f64());
             pacing.starts(now.saturating_add(spread))
         });
         let start = starts.next_intended(now);
@@ -668,7 +664,7 @@ fn new_session(
     if let Some((_, token)) = token {
         session.set_token(Rc::clone(token));
     }
-    if let Some(marks) = shared.script.marks() {
+    if let Some(marks) = shared.script.marks.as_ref() {
         session.search(&marks.key, marks.user(vu));
     }
     if shared.script.witness().is_some() {

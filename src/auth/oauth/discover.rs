@@ -59,7 +59,7 @@ pub(super) fn discover(
     wanted: Option<&str>,
     deadline: Instant,
 ) -> Result<Discovered, Fault> {
-    let target = wire.target();
+    let target = &wire.target;
     let (status, challenge) = challenge_of(wire, deadline)?;
     let resource = urls::resource_of(target).ok_or_else(|| finally("the address has no host"))?;
     let metadata = server_metadata(wire, &challenge, deadline)?;
@@ -126,7 +126,7 @@ fn named_list(texts: &[String]) -> String {
 fn challenge_of(wire: &Wire, deadline: Instant) -> Result<(u16, BearerChallenge), Fault> {
     let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
     let accept = "application/json, text/event-stream";
-    let reply = wire.post_json(wire.target(), accept, &ping, deadline)?;
+    let reply = wire.post_json(&wire.target, accept, &ping, deadline)?;
     let challenge = match (reply.status, &reply.challenge) {
         (401 | 403, Some(header)) => challenge::read(header),
         _ => BearerChallenge::default(),
@@ -154,11 +154,7 @@ fn server_metadata(
         };
         return found.ok_or_else(fault).map(Some);
     }
-    first_document(
-        wire,
-        &urls::protected_resource_urls(wire.target()),
-        deadline,
-    )
+    first_document(wire, &urls::protected_resource_urls(&wire.target), deadline)
 }
 
 /// The first of these that is there.
@@ -195,7 +191,7 @@ pub(super) fn of_issuer(wire: &Wire, issuer: &str, deadline: Instant) -> Result<
 fn of_origin(wire: &Wire, origin: &str, status: u16, deadline: Instant) -> Result<Issuer, Fault> {
     let document = first_document(wire, &urls::issuer_metadata_urls(origin), deadline)?;
     match document {
-        None if !matches!(status, 401 | 403) => Err(wants_no_token(wire.target(), status)),
+        None if !matches!(status, 401 | 403) => Err(wants_no_token(&wire.target, status)),
         Some(document) => read_issuer(&document, origin).map_err(finally),
         None => Ok(Issuer {
             name: origin.to_string(),

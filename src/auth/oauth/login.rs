@@ -216,7 +216,7 @@ fn record(
 /// What a login needs of an issuer beside what others do.
 fn check_issuer(wire: &Wire, issuer: &Issuer) -> Result<(), Fault> {
     let name = clipped(&issuer.name);
-    if !urls::may_follow(&issuer.authorization_endpoint, wire.target()) {
+    if !urls::may_follow(&issuer.authorization_endpoint, &wire.target) {
         return Err(finally(format!(
             "the issuer `{name}` names no `authorization_endpoint` over `https`: nobody can log in \
              there"

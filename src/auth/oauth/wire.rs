@@ -45,7 +45,7 @@ pub(super) struct Wire {
     /// Which proxy issuers are reached by.
     proxy: ProxyChoice,
     /// The MCP server: what it is reached by says what else may be.
-    target: String,
+    pub(super) target: String,
 }
 
 impl Wire {
@@ -58,11 +58,6 @@ impl Wire {
             proxy: network.proxy.clone(),
             target: target.to_string(),
         })
-    }
-
-    /// The address of the MCP server.
-    pub(super) fn target(&self) -> &str {
-        &self.target
     }
 
     /// Gets a document, such as metadata.

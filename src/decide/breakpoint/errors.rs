@@ -117,7 +117,7 @@ impl Errors {
     /// How long nothing may come back. Before the first answer any service time is
     /// possible, so only the requests' own time limits can tell.
     fn patience_secs(&self) -> Option<f64> {
-        let n = self.latencies.n();
+        let n = self.latencies.n;
         let (quantile, factor) = match n {
             0 => return None,
             // A maximum of few is soon exceeded: of one exponential time, tenfold in

@@ -17,7 +17,7 @@ use super::window::Interval;
 /// The rule's memory. It raises one alarm at most.
 #[derive(Debug, Clone)]
 pub(super) struct LatencyRule {
-    limit_ns: Option<u64>,
+    pub(super) limit_ns: Option<u64>,
     baseline: Option<LatencyBaseline>,
     excess: Excess,
     /// The last minute's latencies with their ends, for the value that broke.
@@ -42,10 +42,6 @@ impl LatencyRule {
             recent: VecDeque::new(),
             is_broken: false,
         }
-    }
-
-    pub(super) fn limit_ns(&self) -> Option<u64> {
-        self.limit_ns
     }
 
     /// The interval's `n_over_limit` belongs to the limit that was in force before.
@@ -121,7 +117,7 @@ impl LatencyRule {
                 sketch.merge(part);
             }
         }
-        let n_timed_out = window.n.saturating_sub(sketch.n());
+        let n_timed_out = window.n.saturating_sub(sketch.n);
         sketch.add(u64::MAX, n_timed_out);
         let highest = sketch.quantile(1.0);
         match sketch.quantile(QUANTILE) {
@@ -157,7 +153,7 @@ impl LatencyBaseline {
         }
         self.open.end = interval.end;
         self.open.sketch.merge(&interval.sketch);
-        if self.open.sketch.n() < LEAST_GROUP_REQUESTS
+        if self.open.sketch.n < LEAST_GROUP_REQUESTS
             || self.open.end - self.open.start < LEAST_GROUP_SECS - 1e-6
         {
             return None;
@@ -201,7 +197,7 @@ impl LatencyBaseline {
         // Where slow answers are a kind of their own (two modes), and about as many as
         // the quantile allows, the quantile falls now on one, now on the other: then
         // the slow ones are the baseline.
-        let allowed = (1.0 - QUANTILE) * pool.n() as f64;
+        let allowed = (1.0 - QUANTILE) * pool.n as f64;
         let limit_ns = (value_ns as f64 * TIMES_BASELINE) as u64;
         let value_ns = if pool.n_over(limit_ns) as f64 > allowed / 4.0 {
             pool.quantile(1.0 - (1.0 - QUANTILE) / 4.0)?.max(value_ns)

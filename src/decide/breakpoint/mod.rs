@@ -95,7 +95,7 @@ impl Detector {
             return &[];
         }
         self.loads.push(start, end, window.load.max(0.0));
-        let interval = Interval::new((start, end), window, self.latency.limit_ns());
+        let interval = Interval::new((start, end), window, self.latency.limit_ns);
         self.judge_errors(&interval);
         self.judge_latency(&interval);
         self.judge_saturation(&interval);

@@ -7,7 +7,8 @@
 pub(super) struct Sketch {
     /// Dense from bucket 0 up to the highest used.
     counts: Vec<u64>,
-    n: u64,
+    /// How many values it holds.
+    pub(super) n: u64,
 }
 
 impl Sketch {
@@ -28,11 +29,6 @@ impl Sketch {
             *count = count.saturating_add(*more);
         }
         self.n = self.n.saturating_add(other.n);
-    }
-
-    /// How many values it holds.
-    pub(super) fn n(&self) -> u64 {
-        self.n
     }
 
     /// The smallest value that at least `quantile` of all values do not exceed, up to

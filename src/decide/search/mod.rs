@@ -429,7 +429,7 @@ impl Search {
         let action = SearchAction::SetLevel {
             level: trial.level(),
             phase: trial.phase(),
-            settling: trial.settling(),
+            settling: trial.settling,
         };
         self.state = SearchState::Trial(trial);
         action

@@ -55,7 +55,7 @@ const FAST_FAIL_REQUESTS: u64 = 50;
 #[derive(Debug, Clone)]
 pub(super) struct Sequence {
     /// The share allowed, in (0, 1).
-    share_allowed: f64,
+    pub(super) share_allowed: f64,
     /// Requests that make a unit: `1 / share_allowed`, rounded up.
     unit_size: u64,
     /// Where not one bad request settles the matter by itself.
@@ -145,11 +145,6 @@ impl Sequence {
     /// The bad requests' share of all; 0 where there are none.
     pub(super) fn share(&self) -> f64 {
         self.total.share()
-    }
-
-    /// The share allowed.
-    pub(super) fn share_allowed(&self) -> f64 {
-        self.share_allowed
     }
 
     /// The answer as of now, which wants at least `n_units_min` units unless

@@ -18,7 +18,7 @@ pub(super) struct Trial {
     level: f64,
     by: LoadUnit,
     /// What is left of the settling, whose figures do not count. Zero: it holds.
-    settling: Duration,
+    pub(super) settling: Duration,
     rules: Vec<LimitRule>,
     /// The strictest latency limit; `None` where only errors are limited.
     limit: Option<Duration>,
@@ -187,11 +187,6 @@ impl Trial {
         self.level
     }
 
-    /// What is left of the settling.
-    pub(super) fn settling(&self) -> Duration {
-        self.settling
-    }
-
     /// Figures of the hold have been taken.
     pub(super) fn has_begun(&self) -> bool {
         self.sums.n_ticks > 0
@@ -341,7 +336,7 @@ impl Trial {
         };
         let n_ok = sums.completed.saturating_sub(sums.failed) as f64;
         let n_late = sums.late.get(limit_idx).copied().unwrap_or(0) as f64;
-        if n_late > rule.sequence.share_allowed() * n_ok {
+        if n_late > rule.sequence.share_allowed * n_ok {
             return rule.why;
         }
         let errors = self.rules.iter().find(|rule| rule.why == FindWhy::Errors);
@@ -410,7 +405,7 @@ impl Trial {
             let n = rule.sequence.n_requests();
             let n_bad = (rule.sequence.share() * n as f64).round() as u64;
             n_bad > 0
-                && binomial_upper_tail(n, n_bad, rule.sequence.share_allowed())
+                && binomial_upper_tail(n, n_bad, rule.sequence.share_allowed)
                     < BASELINE_SIGNIFICANCE
         });
         if let Some(rule) = failing {
@@ -466,6 +461,6 @@ impl Trial {
 impl LimitRule {
     /// The bad share as a multiple of the one allowed.
     fn load(&self) -> f64 {
-        self.sequence.share() / self.sequence.share_allowed()
+        self.sequence.share() / self.sequence.share_allowed
     }
 }

@@ -370,7 +370,7 @@ impl Tls {
         if !self.has_stood.load(Relaxed) {
             self.has_stood.store(true, Relaxed);
         }
-        let kind = kind_of(transport.state());
+        let kind = kind_of(&transport.tls);
         let ns = nanos(came.saturating_duration_since(began));
         HANDSHAKES.with_borrow_mut(|all| all.get_or_insert_default().record(kind, ns));
         Ok(transport)

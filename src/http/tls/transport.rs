@@ -40,7 +40,8 @@ const HANDSHAKE_RECORD: u8 = 22;
 
 /// One connection over TLS.
 pub(in crate::http) struct TlsTransport {
-    tls: UnbufferedClientConnection,
+    /// Its state, for what the handshake agreed upon.
+    pub(super) tls: UnbufferedClientConnection,
     tcp: TaskTransport,
     /// What was opened, and what is to be sealed.
     plain: Lent,
@@ -84,11 +85,6 @@ impl TlsTransport {
             is_broken: false,
             was_renegotiation: false,
         }
-    }
-
-    /// Its state, for what the handshake agreed upon.
-    pub(super) fn state(&self) -> &UnbufferedClientConnection {
-        &self.tls
     }
 
     /// Makes the handshake. Its last message goes out with the first request.

@@ -92,7 +92,7 @@ impl Resolver<'_> {
     }
 
     fn proxy(&self, settings: &Settings, url: &str) -> ProxyChoice {
-        let mut choice = ProxyChoice::of_environment(self.document.env());
+        let mut choice = ProxyChoice::of_environment(self.document.env);
         if let (Some(place), Some(text)) = (&settings.proxy.origin, &settings.proxy.value) {
             let proxy = Proxy::parse(&text.value);
             if let Err(fault) = &proxy {

@@ -96,9 +96,9 @@ impl Desk {
                 stats,
             )
         };
-        let shop = self.offer.shop();
-        stats.sign_ins = shop.n_sign_ins();
-        stats.off_schema = shop.n_off_schema();
+        let shop = &self.offer.shop;
+        stats.sign_ins = shop.n_sign_ins;
+        stats.off_schema = shop.n_off_schema;
         if matches!(message.kind, MessageKind::Request(_)) {
             reply.class = Some(class_of(&message.method));
         }
@@ -122,7 +122,7 @@ impl Desk {
 
     fn has_sessions(&self, head: &DemoRequestHead) -> bool {
         self.eras != Eras::ModernOnly
-            && !self.sessions.is_stateless()
+            && !self.sessions.is_stateless
             && head.version.as_deref() != Some(modern::VERSION)
     }
 

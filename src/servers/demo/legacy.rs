@@ -34,7 +34,7 @@ pub(super) struct Sessions {
     rng: Rng,
     /// How long a session lives from its begin. `None`: for ever.
     ttl: Option<Duration>,
-    is_stateless: bool,
+    pub(super) is_stateless: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,10 +54,6 @@ impl Sessions {
             ttl,
             is_stateless,
         }
-    }
-
-    pub(super) fn is_stateless(&self) -> bool {
-        self.is_stateless
     }
 
     /// Begins a session and gives its id, if there is room for one more.

@@ -107,7 +107,8 @@ pub(super) struct Catalogue {
     modern: WrittenLists,
     /// What makes this server's request states its own.
     seal_key: u64,
-    shop: Shop,
+    /// The shop that some tools work in.
+    pub(super) shop: Shop,
     jobs: Jobs,
     /// The ids of requests to clients.
     next_ask: u64,
@@ -140,11 +141,6 @@ impl Catalogue {
         self.next_ask += 1;
         let id = self.next_ask;
         DemoAsk { id, kind }
-    }
-
-    /// The shop that some tools work in.
-    pub(super) fn shop(&self) -> &Shop {
-        &self.shop
     }
 
     pub(super) fn tool(&self, name: &str) -> Option<&DemoTool> {

@@ -22,11 +22,13 @@ pub(super) struct Shop {
     tokens: VecDeque<String>,
     /// Its own stream, apart from those of latencies and faults.
     rng: Rng,
-    n_sign_ins: u64,
+    /// How many tokens were given out.
+    pub(super) n_sign_ins: u64,
     /// The share of answers on the stock that break their schema, 0 to 1.
     off_schema_share: f64,
     n_stock_answers: u64,
-    n_off_schema: u64,
+    /// How many answers broke their schema.
+    pub(super) n_off_schema: u64,
 }
 
 /// Who has a token.
@@ -83,16 +85,6 @@ impl Shop {
         self.n_off_schema += u64::from(breaks);
         breaks
     }
-
-    /// How many tokens were given out.
-    pub(super) fn n_sign_ins(&self) -> u64 {
-        self.n_sign_ins
-    }
-
-    /// How many answers broke their schema.
-    pub(super) fn n_off_schema(&self) -> u64 {
-        self.n_off_schema
-    }
 }
 
 impl Shopper {
@@ -124,7 +116,7 @@ mod tests {
         assert!(shop.shopper(&first).is_none());
         assert_eq!(shop.shopper(&second).expect("known").user, "bob");
         assert_eq!(shop.shoppers.len(), TOKENS_MAX);
-        assert_eq!(shop.n_sign_ins(), TOKENS_MAX as u64 + 1);
+        assert_eq!(shop.n_sign_ins, TOKENS_MAX as u64 + 1);
     }
 
     #[test]
@@ -135,7 +127,7 @@ mod tests {
                 shop.stock_breaks();
                 // In floating point, as it is decided: 0.1 × 30 is 3.
                 let expected = (f64::from(n) * share).floor() as u64;
-                assert_eq!(shop.n_off_schema(), expected, "{share} of {n}");
+                assert_eq!(shop.n_off_schema, expected, "{share} of {n}");
             }
         }
     }

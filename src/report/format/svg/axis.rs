@@ -26,7 +26,8 @@ const DAY_SECS: f64 = 86_400.0;
 pub(super) struct Axis {
     low: f64,
     high: f64,
-    is_of_magnitudes: bool,
+    /// Whether its values are drawn by their magnitude.
+    pub(super) is_of_magnitudes: bool,
     /// The values that are named, ascending.
     pub(super) marks: Vec<f64>,
 }
@@ -121,11 +122,6 @@ impl Axis {
         }
     }
 
-    /// Whether its values are drawn by their magnitude.
-    pub(super) fn is_of_magnitudes(&self) -> bool {
-        self.is_of_magnitudes
-    }
-
     /// Where a value lies, 0 to 1; what is beyond an end lies at it.
     pub(super) fn place(&self, value: f64) -> f64 {
         let place = if self.is_of_magnitudes {
@@ -198,10 +194,10 @@ mod tests {
         assert_eq!(times.marks, [0.0, 15.0, 30.0, 45.0, 60.0]);
         let near = Axis::fitting([1.5, 9.0].into_iter(), 4);
         assert_eq!(near.marks, [0.0, 5.0, 10.0]);
-        assert!(!near.is_of_magnitudes());
+        assert!(!near.is_of_magnitudes);
         let far = Axis::fitting([0.4, 130.0].into_iter(), 4);
         assert_eq!(far.marks, [1.0, 10.0, 100.0]);
-        assert!(far.is_of_magnitudes());
+        assert!(far.is_of_magnitudes);
         assert_eq!((far.place(0.0), far.place(900.0)), (0.0, 1.0));
         let bounds = Axis::of_bounds([0.7, 6.0].into_iter(), 4);
         assert_eq!(bounds.marks, [1.0, 2.0, 5.0]);

@@ -182,7 +182,7 @@ fn latency_chart(
         TextSpan::new("k50", "● p50"),
         TextSpan::new("k99", "● p99"),
     ];
-    if up.is_of_magnitudes() {
+    if up.is_of_magnitudes {
         title.push(TextSpan::new("", "(logarithmic)"));
     }
     let size = [CHART_WIDTH, LATENCY_HEIGHT];
