@@ -274,6 +274,15 @@ pub fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{} {counted}", format_count(count))
 }
 
+/// `1 of 3 calls`; where there is one and it is meant, `1 call`.
+pub fn part_of(part: u64, all: u64, one: &str, many: &str) -> String {
+    let all_counted = plural(all, one, many);
+    match (part, all) {
+        (1, 1) => all_counted,
+        _ => format!("{} of {all_counted}", format_count(part)),
+    }
+}
+
 /// A whole number with thousands set off: `1,234,567`.
 pub fn format_count(count: u64) -> String {
     let digits = count.to_string();
@@ -336,6 +345,20 @@ fn trim_zeros(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_counted_agrees_with_its_number() {
+        assert_eq!(plural(1, "call", "calls"), "1 call");
+        assert_eq!(plural(2_000, "call", "calls"), "2,000 calls");
+        for (part, all, expected) in [
+            (0, 1, "0 of 1 call"),
+            (1, 1, "1 call"),
+            (1, 3, "1 of 3 calls"),
+            (3, 3, "3 of 3 calls"),
+        ] {
+            assert_eq!(part_of(part, all, "call", "calls"), expected);
+        }
+    }
 
     #[test]
     fn zeros_at_the_end_of_a_fraction_go() {

@@ -11,6 +11,7 @@ use crate::error::UserError;
 use crate::files::reason;
 use crate::servers::demo::{Capacity, DemoOptions, DemoServer};
 use crate::terminal::{Canvas, Line, Role, Terminal};
+use crate::units::{part_of, plural};
 
 /// Connections that the server makes room for, if the system allows it.
 const CONNECTIONS: u64 = 20_000;
@@ -65,16 +66,26 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
     let stats = server.stop();
     let streams = match stats.streams_opened {
         0 => String::new(),
-        n => format!(", {} notifications on {n} streams", stats.notices_sent),
+        n => format!(
+            ", {} on {}",
+            plural(stats.notices_sent, "notification", "notifications"),
+            plural(n, "stream", "streams")
+        ),
     };
     let mut line = format!(
-        "served {} calls in {} sessions{streams}",
-        stats.finished, stats.sessions_opened
+        "served {} in {}{streams}",
+        plural(stats.finished, "call", "calls"),
+        plural(stats.sessions_opened, "session", "sessions")
     );
     if args.stream_asks {
         line += &format!(
-            ", {} of {} questions on them answered",
-            stats.stream_answered, stats.stream_asked
+            ", {} on them answered",
+            part_of(
+                stats.stream_answered,
+                stats.stream_asked,
+                "question",
+                "questions"
+            )
         );
     }
     if args.mix.is_some() {

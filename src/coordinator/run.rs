@@ -43,7 +43,7 @@ use crate::outcome::{
     RunStart, Witness,
 };
 use crate::scenario::{HistogramMode, Plan};
-use crate::units::{format_count, format_duration, nanos, plural};
+use crate::units::{format_duration, nanos, part_of, plural};
 use crate::user::Budget;
 use crate::validity::Reason;
 use crate::worker::{Command, TICK, WorkerEnd};
@@ -811,9 +811,14 @@ impl Coordinator<'_> {
         let mut notices = Vec::new();
         if self.without_session > 0 && counters.sessions_opened > 0 {
             notices.push(format!(
-                "{} of {} virtual users never got a session: the load was smaller than planned; \
-                 the handshake's row says why",
-                self.without_session, self.active_max
+                "{} never got a session: the load was smaller than planned; the handshake's row \
+                 says why",
+                part_of(
+                    u64::from(self.without_session),
+                    u64::from(self.active_max),
+                    "virtual user",
+                    "virtual users"
+                )
             ));
         }
         notices
@@ -822,10 +827,9 @@ impl Coordinator<'_> {
 
 fn dropped(counters: &Counters) -> String {
     format!(
-        "{} of {} arrivals were dropped: no virtual user was free and the queue was full, or the \
-         run ended",
-        format_count(counters.arrivals_dropped),
-        format_count(counters.arrivals),
+        "{} {} dropped: no virtual user was free and the queue was full, or the run ended",
+        part_of(dropped, all, "arrival", "arrivals"),
+        if dropped == 1 { "was" } else { "were" }
     )
 }
 

@@ -14,7 +14,7 @@ use crate::outcome::Observer;
 use crate::redact::Redactor;
 use crate::scenario::{Plan, TokenOrigin, TokenPlan};
 use crate::template::{self, Generators, Piece};
-use crate::units::{format_duration, plural};
+use crate::units::{format_duration, part_of};
 use crate::user::HeaderTemplates;
 
 /// Gets the first tokens of a plan, where it has any.
@@ -41,8 +41,8 @@ pub(super) fn open(
         let elapsed = crate::clock::since(began);
         if elapsed >= SHOWN_AFTER {
             let what = format!(
-                "{n_there} of {} {}, each within {}",
-                plural(n_all as u64, "token", "tokens"),
+                "{} {}, each within {}",
+                part_of(n_there as u64, n_all as u64, "token", "tokens"),
                 token.shown(),
                 format_duration(FETCH_WAIT)
             );

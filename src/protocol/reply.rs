@@ -11,6 +11,7 @@ use super::fault::{FaultKind, ProtocolFault};
 use super::progress::ProgressWatch;
 use super::requests::ServerRequest;
 use super::sse::{EVENT_ID_BYTES_MAX, KEPT_BYTES, SseDecoder, SseFault};
+use crate::units::plural;
 
 /// Something found in a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +174,8 @@ impl ReplyReader {
 
     /// The fault of a stream that has ended without our answer.
     pub fn stream_ended(&self) -> ProtocolFault {
-        let mut detail = format!("after {} events", self.sse.n_events());
+        let n_events = plural(self.sse.n_events(), "event", "events");
+        let mut detail = format!("after {n_events}");
         if self.sse.is_inside_event() {
             detail.push_str(", the last one cut");
         }

@@ -200,7 +200,7 @@ fn streams_without_our_answer() {
         "data: {\"method\":\"n\"}\n\ndata: {\"id\":3,\"result\":{}}\n",
         &[
             "notification",
-            "stream ended without the answer: after 1 events, the last one cut",
+            "stream ended without the answer: after 1 event, the last one cut",
         ],
     );
     check_stream(
@@ -229,7 +229,7 @@ fn streams_without_our_answer() {
 fn a_resumed_stream_brings_the_answer() {
     let mut reader = ReplyReader::new(CALL, LIMIT);
     let items = read(&mut reader, &[b"id: a\nretry: 500\ndata:\n\n"]);
-    assert_eq!(items, ["stream ended without the answer: after 1 events"]);
+    assert_eq!(items, ["stream ended without the answer: after 1 event"]);
     assert_eq!(reader.last_event_id(), Some("a"));
     reader.resume();
     let items = read(&mut reader, &[b"id: b\ndata: {\"id\":3,\"result\":{}}\n\n"]);

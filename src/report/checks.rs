@@ -7,7 +7,7 @@ use super::find::{FindEnd, FindReport};
 use super::measure::threshold_text;
 use super::model::{CauseCount, GateGrade, Report, VerdictNotes};
 use crate::outcome::{ChangeVerdict, ComparisonVerdict, Ended};
-use crate::units::{format_count, plural};
+use crate::units::{format_count, part_of};
 use crate::validity::Grade;
 use serde_json::Value;
 
@@ -89,11 +89,7 @@ fn run_checks(report: &Report) -> Vec<Check> {
         let ended = totals.ended();
         let counted = match ended {
             0 => "no call ended".to_string(),
-            _ => format!(
-                "{} of {} succeeded",
-                format_count(totals.ok),
-                plural(ended, "call", "calls")
-            ),
+            _ => format!("{} succeeded", part_of(totals.ok, ended, "call", "calls")),
         };
         let (grade, text) = match (broken, &report.gate.why) {
             (Some(why), _) => (CheckGrade::Broken, format!("{why}; {counted}")),

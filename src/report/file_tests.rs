@@ -138,7 +138,7 @@ fn a_gate_that_contradicts_its_thresholds_is_mended() {
         &rows,
         GateGrade::Passed,
         None,
-        "failed: 1 of 1 threshold was not kept",
+        "failed: 1 threshold was not kept",
     );
     check(&rows, GateGrade::Passed, Some("x"), "failed: x");
     let untold = "failed: the report does not say why";

@@ -173,7 +173,11 @@ fn describe_load(plan: &Plan, lines: &mut Lines) {
             describe_arrivals(arrivals, lines);
             lines.add(
                 "served by",
-                format!("up to {}; {queue_max} arrivals may wait", users(*max_vus)),
+                format!(
+                    "up to {}; {} may wait",
+                    users(*max_vus),
+                    plural(*queue_max as u64, "arrival", "arrivals")
+                ),
             );
         }
     }
@@ -377,8 +381,10 @@ fn describe_flow(flow: &Flow, share: f64, lines: &mut Lines) {
             let every = format_duration(until.every);
             let at_most = until.at_most;
             text.push_str(&format!(
-                ", until {} is {}: every {every}, at most {at_most} times",
-                until.source, until.equals
+                ", until {} is {}: every {every}, at most {}",
+                until.source,
+                until.equals,
+                plural(u64::from(at_most), "time", "times")
             ));
         }
         if let Some(think) = step.think {

@@ -1518,7 +1518,7 @@ fn data_files_lie_beside_the_config() {
     assert_eq!(
         faults,
         "/c.csv:3: has 2 columns where the first row names 1\n/a.toml:7:1: data.b: has 1 row for \
-         10 users, each of whom needs one; expected as many rows as users, or another `mode`"
+         10 users, and each needs one; expected as many rows as users, or another `mode`"
     );
 }
 

@@ -6,7 +6,9 @@
 
 use super::shown::percent;
 use super::{Harm, LocalResource, P50AndP99, Signal, Slowed};
-use crate::units::{format_count, format_duration, format_latency, format_rate, ms, plural};
+use crate::units::{
+    format_count, format_duration, format_latency, format_rate, ms, part_of, plural,
+};
 
 use std::time::Duration;
 
@@ -243,10 +245,7 @@ impl Reason {
                      without time synchronisation that steps the clock",
                     times(*steps),
                     format_latency(*largest_ns),
-                    match unusable {
-                        1 => "1 answer was".to_string(),
-                        n => format!("{} answers were", format_count(*n)),
-                    },
+                    plural(*unusable, "answer was", "answers were"),
                     format_latency(*p99_too_high_ns)
                 ),
                 vec![
@@ -278,10 +277,10 @@ impl Reason {
             ),
             Self::NotPinned { count, workers } => (
                 format!(
-                    "{count} of {} could not be kept to a CPU: workers that move or share CPUs \
-                     delay each other, which is judged by what it did; use no more workers than \
-                     CPUs, or say `--no-pin` if that is meant",
-                    plural(*workers as u64, "worker", "workers")
+                    "{} could not be kept to a CPU: workers that move or share CPUs delay each \
+                     other, which is judged by what it did; use no more workers than CPUs, or say \
+                     `--no-pin` if that is meant",
+                    part_of(*count as u64, *workers as u64, "worker", "workers")
                 ),
                 vec![("not_pinned", *count as f64), ("workers", *workers as f64)],
             ),
@@ -355,8 +354,7 @@ fn no_calls(cancelled: u64) -> String {
                     handshake's row and the hints say why"
                 .to_string();
         }
-        1 => "1 was".to_string(),
-        count => format!("{} were", format_count(count)),
+        count => plural(count, "was", "were"),
     };
     format!(
         "no call has ended, so that there is nothing to judge: {cut_off} cut off by the end of the \
@@ -377,9 +375,8 @@ fn no_local_resources(
     });
     let what = missing(which);
     let mut text = format!(
-        "this machine ran out of {what}: {} of {} for a connection failed for it",
-        format_count(failures),
-        plural(attempts, "attempt", "attempts")
+        "this machine ran out of {what}: {} for a connection failed for it",
+        part_of(failures, attempts, "attempt", "attempts")
     );
     if users_without > 0 {
         let users = plural(users_without, "virtual user", "virtual users");

@@ -2,7 +2,7 @@
 //! one cause, and are one [`super::Reason`] together (`slowed.rs`).
 
 use super::shown::percent;
-use crate::units::{format_count, format_latency, ms, plural};
+use crate::units::{format_latency, ms, plural};
 
 /// Something that was seen of the generator.
 #[derive(Debug, Clone, PartialEq)]
@@ -145,8 +145,8 @@ impl Signal {
             ),
             Self::SwitchedOut { worker, per_sec } => (
                 format!(
-                    "the CPU was taken from worker {worker} {} times a second",
-                    format_count(per_sec.round() as u64)
+                    "the CPU was taken from worker {worker} {} a second",
+                    plural(per_sec.round() as u64, "time", "times")
                 ),
                 vec![("worker", worker as f64), ("per_sec", per_sec)],
             ),

@@ -21,7 +21,7 @@ use crate::metrics::{
 use crate::outcome::{Ended, RowKind, Rows, RunOutcome};
 use crate::scenario::{Load, Plan};
 use crate::template::{self, Piece};
-use crate::units::{format_count, format_duration, format_latency, plural};
+use crate::units::{format_count, format_duration, format_latency, part_of, plural};
 
 /// Everything that the user may want to act on, most telling first. `calls`
 /// are all calls together.
@@ -305,9 +305,13 @@ fn dead_addresses(outcome: &RunOutcome) -> Option<AdviceNote> {
     let failing: Vec<_> = all.iter().filter(|(_, tally)| tally.failed > 0).collect();
     let named = failing.iter().take(NAMED_MAX).map(|(address, tally)| {
         format!(
-            "{address} took {} of {} (the last failure: {})",
-            format_count(tally.connected),
-            plural(tally.connected + tally.failed, "connection", "connections"),
+            "{address} took {} (the last failure: {})",
+            part_of(
+                tally.connected,
+                tally.connected + tally.failed,
+                "connection",
+                "connections"
+            ),
             tally.last_failure.as_deref().unwrap_or_default()
         )
     });
@@ -467,10 +471,9 @@ fn events_held_back(calls: &RowStats) -> Option<AdviceNote> {
             _ => "though the answers say `X-Accel-Buffering: no`",
         };
         let text = format!(
-            "all events of {} of {} arrived at once with the answer: something between buffers \
-             event streams, or the server does, and users see no progress; {wish}",
-            format_count(times.held_back),
-            plural(times.telling, "long call", "long calls")
+            "all events of {} arrived at once with the answer: something between buffers event \
+             streams, or the server does, and users see no progress; {wish}",
+            part_of(times.held_back, times.telling, "long call", "long calls")
         );
         AdviceNote::new("events_held_back", text)
     })

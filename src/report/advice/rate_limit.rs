@@ -115,7 +115,10 @@ fn bursts(seconds: &[LimitedSecond]) -> Vec<(usize, u64)> {
 fn rate_text(per_sec: f64) -> String {
     match per_sec {
         // Within some per cent of a whole number a minute.
-        rate if rate < 10.0 => format!("{:.0} calls a minute", rate * 60.0),
+        rate if rate < 10.0 => {
+            let calls = plural((rate * 60.0).round() as u64, "call", "calls");
+            format!("{calls} a minute")
+        }
         rate => format!("{} a second", plural(rate.round() as u64, "call", "calls")),
     }
 }

@@ -26,7 +26,7 @@ use crate::report::summary::failures::places;
 use crate::report::summary::head::secs_text;
 use crate::terminal::{Drawing, Line, WriteColor, shorten};
 use crate::text::blanked;
-use crate::units::{format_count, format_percent, plural};
+use crate::units::{format_count, format_percent, part_of, plural};
 
 /// Markdown of at most this many bytes.
 #[derive(Debug, Clone, Copy)]
@@ -373,10 +373,7 @@ fn headline(report: AnyReport<'_>, checks: &[Check]) -> String {
         .iter()
         .filter(|check| check.grade == worst.grade)
         .count();
-    let of_all = format!(
-        "{n_alike} of {}",
-        plural(checks.len() as u64, "check", "checks")
-    );
+    let of_all = part_of(n_alike as u64, checks.len() as u64, "check", "checks");
     let words = match worst.grade {
         CheckGrade::Passed => "passed".to_string(),
         CheckGrade::Warned => format!("passed, {of_all} to be warned of"),

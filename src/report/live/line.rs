@@ -130,12 +130,8 @@ fn errors(progress: &Progress<'_>) -> Line {
     if progress.failed == 0 {
         return Line::of(Role::Error, format!("  {failure} {}", format_count(*count)));
     }
-    let word = if progress.failed == 1 {
-        "error"
-    } else {
-        "errors"
-    };
-    let words = format!("  {} {word}, most {failure}", format_count(progress.failed));
+    let errors = plural(progress.failed, "error", "errors");
+    let words = format!("  {errors}, most {failure}");
     Line::of(Role::Error, words)
 }
 

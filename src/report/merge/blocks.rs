@@ -14,7 +14,7 @@ use crate::report::model::{
     StoredRow, ToolFigures, UncheckedFigures, WarmUp,
 };
 use crate::scenario::HistogramMode;
-use crate::units::{share, tidy};
+use crate::units::{plural, share, tidy};
 
 /// Messages kept of one cause, as of one run.
 const EXAMPLES_MAX: usize = 3;
@@ -742,8 +742,8 @@ pub(super) fn added(
         match histogram {
             Some(histogram) if histogram.len() != figures.count => {
                 return Err(format!(
-                    "a histogram has {} values, and its figures are of {}",
-                    histogram.len(),
+                    "a histogram has {}, and its figures are of {}",
+                    plural(histogram.len(), "value", "values"),
                     figures.count
                 ));
             }

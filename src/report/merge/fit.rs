@@ -8,6 +8,7 @@ use crate::clock::Utc;
 use crate::error::shortened;
 use crate::report::model::{Report, StoredKind};
 use crate::scenario;
+use crate::units::plural;
 
 /// What is to be done about something that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +116,8 @@ const TABLE: &[FitRule] = &[
         let host = &it.host;
         let cpu = host.cpu_model.as_deref().unwrap_or("unknown");
         let kernel = host.kernel.as_deref().unwrap_or("unknown");
-        format!("{} CPUs ({cpu}), {kernel}", host.usable_cpus)
+        let cpus = plural(host.usable_cpus as u64, "CPU", "CPUs");
+        format!("{cpus} ({cpu}), {kernel}")
     }),
 ];
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::metrics::{Extent, Histogram};
 use crate::redact::own;
 use crate::scenario::HistogramMode;
+use crate::units::plural;
 
 /// What `encoding` says.
 const ENCODING: &str = "hdrhistogram-v2-deflate-base64";
@@ -303,7 +304,8 @@ impl StoredRow {
         if histogram.len() != interval.ok {
             let (n, ok) = (histogram.len(), interval.ok);
             let from = interval.at_secs;
-            return Err(self.fault(&format!("has {n} values from {from} s on, and {ok} calls")));
+            let (n, ok) = (plural(n, "value", "values"), plural(ok, "call", "calls"));
+            return Err(self.fault(&format!("has {n} from {from} s on, and {ok}")));
         }
         Ok(histogram)
     }

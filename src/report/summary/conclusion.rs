@@ -6,7 +6,7 @@ use crate::outcome::Ended;
 use crate::report::model::Report;
 use crate::report::page::{P99_NEEDS, percentile_text, rate_text};
 use crate::terminal::{Line, Role};
-use crate::units::{format_count, plural};
+use crate::units::{part_of, plural};
 
 /// `1,745 calls/s, p99 13.0 ms, no failures; valid`, and what a run was judged by before
 /// it.
@@ -51,14 +51,16 @@ fn figures(report: &Report) -> Line {
         0 => line
             .add(Role::Plain, ", ")
             .add(Role::Success, "no failures"),
+        1 if ended == 1 => line
+            .add(Role::Plain, ", ")
+            .add(Role::Error, "the only call failed"),
         failed if failed == ended => {
             let calls = plural(ended, "call", "calls");
             line.add(Role::Plain, ", ")
                 .add(Role::Error, format!("all {calls} failed"))
         }
         failed => {
-            let calls = plural(ended, "call", "calls");
-            let words = format!("{} of {calls} failed", format_count(failed));
+            let words = format!("{} failed", part_of(failed, ended, "call", "calls"));
             line.add(Role::Plain, ", ").add(Role::Error, words)
         }
     }

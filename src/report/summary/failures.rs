@@ -6,7 +6,7 @@ use crate::report::measure::unchecked_text;
 use crate::report::model::{CauseCount, ExchangeFigures, OperationFigures, Report};
 use crate::report::page::Page;
 use crate::terminal::{Align, Line, Role, pad};
-use crate::units::{format_count, format_percent};
+use crate::units::{format_count, format_percent, plural};
 
 /// Causes shown; the JSON has them all.
 const CAUSES_SHOWN: usize = 8;
@@ -124,11 +124,8 @@ fn block(
     if !rest.is_empty() {
         let counts = rest.iter().map(|cause| cause.count);
         let count = counts.fold(0, u64::saturating_add);
-        let words = format!(
-            "  and {} of {} other causes",
-            format_count(count),
-            rest.len()
-        );
+        let causes = plural(rest.len() as u64, "other cause", "other causes");
+        let words = format!("  and {} of {causes}", format_count(count));
         page.push_wrapped(Line::of(Role::Dim, words), 4);
     }
 }

@@ -6,7 +6,7 @@ use crate::report::model::{LatencyFigures, Report, ServerNames};
 use crate::report::page::{Page, ms_text, rate_text};
 use crate::terminal::{Line, Role};
 use crate::text::escaped;
-use crate::units::{format_bytes, format_count, format_duration, format_percent, plural};
+use crate::units::{format_bytes, format_count, format_duration, format_percent, part_of, plural};
 
 use std::time::Duration;
 
@@ -79,11 +79,7 @@ fn populations(page: &mut Page, report: &Report) {
         }
         if it.arrivals_dropped > 0 {
             let (dropped, all) = (it.arrivals_dropped, it.arrivals);
-            let words = format!(
-                ", {} of {} dropped",
-                format_count(dropped),
-                plural(all, "arrival", "arrivals")
-            );
+            let words = format!(", {} dropped", part_of(dropped, all, "arrival", "arrivals"));
             line = line.add(Role::Warning, words);
         }
         page.labelled("population", line);
@@ -314,9 +310,8 @@ fn isolation(page: &mut Page, report: &Report) {
         }
     };
     let rest = format!(
-        "{} of {} with a marker got their own user's back",
-        format_count(found.returned),
-        plural(found.marked, "call", "calls")
+        "{} with a marker got their own user's back",
+        part_of(found.returned, found.marked, "call", "calls")
     );
     let line = match found.returned {
         // Nothing could be found.

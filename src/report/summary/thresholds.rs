@@ -6,7 +6,7 @@ use crate::report::model::{GateGrade, Report, ThresholdFigures};
 use crate::report::page::Page;
 use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
-use crate::units::{format_count, plural};
+use crate::units::{part_of, plural};
 
 /// `failed: 1 of 3 thresholds was not kept`; nothing of a run that passed without
 /// thresholds.
@@ -16,9 +16,9 @@ pub(super) fn result(report: &Report) -> Option<Line> {
     let n_failed = graded(GateGrade::Failed).count();
     let n_warned = graded(GateGrade::Warned).count();
     let of_all = |n: usize| {
-        let thresholds = plural(n_all as u64, "threshold", "thresholds");
+        let thresholds = part_of(n as u64, n_all as u64, "threshold", "thresholds");
         let verb = if n == 1 { "was" } else { "were" };
-        format!("{} of {thresholds} {verb} not kept", format_count(n as u64))
+        format!("{thresholds} {verb} not kept")
     };
     let (word, role) = shown(report.gate.grade);
     let thresholds = match (n_failed, n_warned) {

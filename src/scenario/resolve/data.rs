@@ -323,7 +323,10 @@ impl Resolver<'_> {
             };
             if let Some(most) = rows.users_max().filter(|most| *most < users) {
                 let rows = plural(most, "row", "rows");
-                let message = format!("has {rows} for {users} users, each of whom needs one");
+                let message = format!(
+                    "has {rows} for {}, and each needs one",
+                    plural(users, "user", "users")
+                );
                 let accepted = "as many rows as users, or another `mode`";
                 self.document.report(&set.place, message, accepted);
             }

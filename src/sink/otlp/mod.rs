@@ -22,6 +22,7 @@ use crate::network::{Network, ProxyChoice};
 use crate::report::exposition::families;
 use crate::scenario::Header;
 use crate::text::shown_text;
+use crate::units::plural;
 use model::{OtlpAnswer, OtlpRequest};
 
 /// Between two requests.
@@ -96,7 +97,8 @@ impl Otlp {
         }
         match OtlpAnswer::rejected(&body) {
             Some((n_rejected, why)) => Err(format!(
-                "the collector rejected {n_rejected} points: {}",
+                "the collector rejected {}: {}",
+                plural(n_rejected, "point", "points"),
                 shown_text(&why, ANSWER_TOLD)
             )),
             None => Ok(()),
