@@ -79,6 +79,53 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
+/// A stranger's name, in which each character that is not drawn is written as in Rust's
+/// source: two names that differ never look alike for such a character. Beside those of
+/// [`is_unseen`] these are fillers, blanks at the end, and joiners and selectors behind a
+/// character that they do not change.
+pub fn visible_name(name: &str) -> Cow<'_, str> {
+    let end = name.trim_end().len();
+    let mut shown = String::new();
+    // What was taken over into `shown`.
+    let mut taken = 0;
+    let mut before = None;
+    for (at, c) in name.char_indices() {
+        let next = at + c.len_utf8();
+        let joins_nothing = || {
+            let is_keycap = name[next..].starts_with('\u{20e3}');
+            before.is_none_or(|before: char| before.is_ascii()) && !is_keycap
+        };
+        if is_unseen(c) || at >= end || is_filler(c) || is_joiner(c) && joins_nothing() {
+            shown.push_str(&name[taken..at]);
+            match c {
+                ' ' => shown.extend(c.escape_unicode()),
+                c => shown.extend(c.escape_default()),
+            }
+            taken = next;
+        }
+        before = Some(c);
+    }
+    match taken {
+        0 => Cow::Borrowed(name),
+        taken => Cow::Owned(shown + &name[taken..]),
+    }
+}
+
+/// A letter without a drawing.
+fn is_filler(c: char) -> bool {
+    matches!(
+        c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{3164}' | '\u{ffa0}'
+    )
+}
+
+/// What changes how its neighbours are drawn: joiners, and selectors of a variant.
+fn is_joiner(c: char) -> bool {
+    matches!(c,
+        '\u{200c}' | '\u{200d}' | '\u{180b}'..='\u{180f}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
 /// Appends characters as [`escaped`] writes them.
 pub fn push_escaped(shown: &mut String, chars: impl Iterator<Item = char>) {
     for c in chars {
@@ -168,6 +215,31 @@ mod tests {
         assert_eq!(blanked(text), "a [1m b 👨\u{200d}👩 é");
         assert_eq!(escaped(text), "a\\u{1b}[1m\\u{202e}b\\n👨\u{200d}👩 é");
         assert!(matches!(blanked("plain"), Cow::Borrowed("plain")));
+    }
+
+    #[test]
+    fn names_that_differ_look_different() {
+        for (name, expected) in [
+            ("echo", "echo"),
+            ("  echo", "  echo"),
+            ("ec\u{200b}ho", "ec\\u{200b}ho"),
+            ("ec\u{200d}ho", "ec\\u{200d}ho"),
+            ("echo\u{fe0f}", "echo\\u{fe0f}"),
+            ("\u{200d}echo", "\\u{200d}echo"),
+            ("echo ", "echo\\u{20}"),
+            ("echo\u{3000}\n", "echo\\u{3000}\\n"),
+            ("\u{3164}", "\\u{3164}"),
+            ("a\tb", "a\\tb"),
+            // What is drawn stays.
+            (
+                "👨\u{200d}👩 1\u{fe0f}\u{20e3} ❤\u{fe0f}",
+                "👨\u{200d}👩 1\u{fe0f}\u{20e3} ❤\u{fe0f}",
+            ),
+            ("道具 é", "道具 é"),
+        ] {
+            assert_eq!(visible_name(name), expected);
+            assert_eq!(visible_name(expected), expected);
+        }
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! shrink, names are shortened where they differ, columns are left out as the
 //! table has said, names are shortened further. In files and pipes nothing is.
 
+use std::borrow::Cow;
+
 use crate::terminal::{Align, Drawing, Line, Role, display_width, pad, shorten};
+use crate::text::visible_name;
 
 /// What stands at a place.
 #[derive(Debug, Clone, Default)]
@@ -77,8 +80,13 @@ impl Table {
         columns: Option<usize>,
         drawing: Drawing,
     ) -> (Vec<Line>, Option<String>) {
-        for cell in self.rows.iter_mut().flatten() {
-            cell.text = drawing.text(&cell.text).into_owned();
+        for row in &mut self.rows {
+            if let Some(Cow::Owned(name)) = row.first().map(|cell| visible_name(&cell.text)) {
+                row[0].text = name;
+            }
+            for cell in row {
+                cell.text = drawing.text(&cell.text).into_owned();
+            }
         }
         let mut widths = self.widths();
         let Some(width) = columns else {
@@ -215,6 +223,17 @@ tool             p99
 github…uests 12.8 ms
 github…views 12.8 ms";
         check(&NAMES, Some(20), expected, Some("tool (rate, requests)"));
+    }
+
+    /// On a terminal, in a file, and with whom the name stands beside.
+    #[test]
+    fn names_that_differ_in_what_is_not_drawn_look_different() {
+        for width in [None, Some(80)] {
+            let (found, _) = text(&["echo", "echo ", "ec\u{200d}ho"], width);
+            let names = found.lines().skip(1).map(|row| row.split_once("  "));
+            let names: Vec<&str> = names.filter_map(|it| Some(it?.0)).collect();
+            assert_eq!(names, ["echo", "echo\\u{20}", "ec\\u{200d}ho"], "{found}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use crate::metrics::{Counters, Histogram};
 use crate::report::page::{P50_NEEDS, P90_NEEDS, P95_NEEDS, P99_9_NEEDS, P99_NEEDS};
 use crate::terminal::{Drawing, cut};
-use crate::text::blanked;
+use crate::text::visible_name;
 
 pub use metrics::{ExportMetric, MetricKind, MetricUnit};
 pub use of_report::about;
@@ -262,7 +262,7 @@ fn row_labels<'a>(rows: &'a [RowReading<'a>]) -> Vec<RowLabels<'a>> {
 
 /// A stranger's text as the value of a label.
 fn label(text: &str) -> Cow<'_, str> {
-    match blanked(text) {
+    match visible_name(text) {
         Cow::Borrowed(text) => cut(text, LABEL_WIDTH_MAX, Drawing::Unicode),
         Cow::Owned(text) => Cow::Owned(cut(&text, LABEL_WIDTH_MAX, Drawing::Unicode).into_owned()),
     }

@@ -3,6 +3,7 @@
 use super::ServerNames;
 use crate::outcome::{LoadUnit, with_population};
 use crate::redact::own;
+use crate::text::visible_name;
 use crate::units::{format_bytes, tidy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -287,9 +288,10 @@ pub struct AnswerFigures {
 }
 
 impl OperationFigures {
-    /// The label, with the population where there are several.
+    /// The label to be shown, with the population where there are several.
     pub(in crate::report) fn full_label(&self) -> String {
-        with_population(self.label.clone(), self.population.as_deref())
+        let label = visible_name(&self.label).into_owned();
+        with_population(label, self.population.as_deref())
     }
 }
 
