@@ -1366,7 +1366,10 @@ pub(super) fn nearest_flag(word: &str, command: &str) -> Option<String> {
         ("--url", "URL, as an argument without a flag"),
     ];
     let own = flags(command);
-    let has = |name: &str| own.iter().any(|flag| flag.name == name) || name.starts_with("URL");
+    let has = |typed: &str| {
+        let name = typed.split(' ').next().unwrap_or_default();
+        own.iter().any(|flag| flag.name == name) || name.starts_with("URL")
+    };
     let alias = ALIASES
         .iter()
         .find(|(other, name)| *other == word && has(name));
@@ -1383,6 +1386,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
+        ("--no-progress", "--live off"),
+        ("--no-tui", "--live off"),
+        ("--silent", "--live off"),
     fn a_flag_is_one_of_its_command_and_takes_a_value_in_all_or_in_none() {
         let mut takes_value = BTreeMap::new();
         for command in commands() {

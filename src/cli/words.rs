@@ -111,7 +111,16 @@ fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
                 _ => word.clone(),
             });
             if takes_value(word) == Some(true) {
-                separate.extend(rest.next().cloned());
+                let value = rest.next();
+                let is_flag = |value: &&String| {
+                    let name = split_value(value).map_or(value.as_str(), |(name, _)| name);
+                    takes_value(name).is_some()
+                };
+                // Whoever forgot a value would find out by what it did.
+                if let Some(next) = value.filter(is_flag) {
+                    return Err(value_forgotten(word, next));
+                }
+                separate.extend(value.cloned());
             }
             continue;
         };
@@ -121,6 +130,18 @@ fn separated(words: &[String]) -> Result<Vec<String>, UserError> {
         separate.extend([name.to_string(), value.to_string()]);
     }
     Ok(separate)
+}
+
+/// A flag is followed by another, where its value belongs.
+fn value_forgotten(flag: &str, next: &str) -> UserError {
+    let between = if flag.starts_with("--") { "=" } else { "" };
+    let next = split_value(next).map_or(next, |(name, _)| name);
+    UserError::usage(format!(
+        "`{flag}` takes a value, and `{next}` behind it is a flag"
+    ))
+    .hint(format!(
+        "if the value is meant to be `{next}`, write both as one word: `{flag}{between}{next}`"
+    ))
 }
 
 /// A short flag and the value that is written behind its letter.
@@ -342,9 +363,46 @@ mod tests {
             &["report", "a", "-", "--output", "-"],
             &["report", "a", STDIN, "--output", "-"],
         );
+        check(
+            &["run", "--tool=--live", "-o--live", "--tool", "--lives"],
+            &[
+                "run", "--tool", "--live", "-o", "--live", "--tool", "--lives",
+            ],
+        );
         let words = ["run", "--demo=true"].map(String::from);
         let error = separated(&words).expect_err("a switch");
         assert_eq!(error.what(), "`--demo` takes no value");
+    }
+
+    /// Of every flag that takes a value, whichever flag of its command comes next.
+    #[test]
+    fn a_flag_is_not_taken_for_the_value_of_another() {
+        let mut n_checked = 0;
+        for command in commands() {
+            let flags = flags(command);
+            for pair in flags.windows(2).filter(|pair| pair[0].takes_value) {
+                let (flag, next) = (&pair[0].name, &pair[1].name);
+                let words = [command, flag, next].map(String::from);
+                let error = separated(&words).expect_err("a flag without its value");
+                let expected = format!("`{flag}` takes a value, and `{next}` behind it is a flag");
+                assert_eq!(error.what(), expected);
+                n_checked += 1;
+            }
+        }
+        assert!(n_checked > 100, "{n_checked}");
+        let words = ["run", "--api-key", "--header=X: secret99"].map(String::from);
+        let error = separated(&words).expect_err("a flag without its value");
+        assert_eq!(
+            error.what(),
+            "`--api-key` takes a value, and `--header` behind it is a flag"
+        );
+        assert_eq!(
+            error.hints(),
+            [
+                "if the value is meant to be `--header`, write both as one word: \
+              `--api-key=--header`"
+            ]
+        );
     }
 
     #[test]
@@ -372,6 +430,11 @@ mod tests {
         check("--vsu", "run", Some("did you mean `--vus`?"));
         check("--tools", "run", Some("did you mean `--tool`?"));
         check("--tools", "init", None);
+        for other in ["--no-progress", "--no-tui", "--silent"] {
+            check(other, "run", Some("did you mean `--live off`?"));
+            check(other, "find", Some("did you mean `--live off`?"));
+        }
+        check("--rps", "run", Some("did you mean `--rate`?"));
         check(
             "--deadline",
             "run",
