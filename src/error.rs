@@ -142,12 +142,15 @@ pub fn choice<T: Copy>(text: &str, what: &str, choices: &[(&str, T)]) -> Result<
         let names = choices.iter().map(|(name, _)| *name);
         let accepted: Vec<String> = names.clone().map(|name| format!("`{name}`")).collect();
         format!(
-            "`{text}` is not {what}; accepted are {}{}",
+            "`{text}` is not {what}{ACCEPTED}{}{}",
             accepted.join(", "),
             did_you_mean(text, names)
         )
     })
 }
+
+/// What stands before the names of [`choice`].
+pub const ACCEPTED: &str = "; accepted are ";
 
 /// A message without the middle of a word that is too long to be read.
 pub fn shortened(text: &str) -> String {

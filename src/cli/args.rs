@@ -16,7 +16,7 @@ use super::outputs::OutputWish;
 use super::secrets::{api_key_of_environment, bearer};
 use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
-use crate::error::{UserError, choice, nearest};
+use crate::error::{ACCEPTED, UserError, choice, nearest};
 use crate::files::is_stdin;
 use crate::load::{Segment, VuStage};
 use crate::network::{AddressUse, ConnectionUse};
@@ -1354,15 +1354,38 @@ pub(super) fn flags(command: &str) -> Vec<Flag> {
     flags
 }
 
+/// The words that a flag of a command takes, where it takes no others: what its parser says
+/// of another. None for any other flag.
+pub(super) fn choices(command: &str, flag: &str) -> Vec<String> {
+    let Err(early) = LoadTest::from_args(&[""], &[command, flag, "?"]) else {
+        return Vec::new();
+    };
+    let (_, accepted) = early.output.split_once(ACCEPTED).unwrap_or_default();
+    let accepted = accepted.lines().next().unwrap_or_default();
+    let words = accepted.split(", ").map(|word| word.trim_matches('`'));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    // A form such as `ndjson=FILE` is no word.
+    let whole = words.filter(|word| !word.is_empty() && word.chars().all(is_word));
+    whole.map(str::to_string).collect()
+}
+
 /// What is nearest to a flag that `command` does not have: one of its own, since
 /// another command's would not help.
 pub(super) fn nearest_flag(word: &str, command: &str) -> Option<String> {
     // Words of other tools, and what they are called here.
-    const ALIASES: [(&str, &str); 5] = [
+    const ALIASES: [(&str, &str); 13] = [
         ("--tools", "--tool"),
         ("--users", "--vus"),
+        ("--concurrency", "--vus"),
+        ("--connections", "--vus"),
+        ("--requests", "--iterations"),
+        ("--qps", "--rate"),
+        ("--rps", "--rate"),
         ("--time", "--duration"),
         ("--headers", "--header"),
+        ("--no-progress", "--live off"),
+        ("--no-tui", "--live off"),
+        ("--silent", "--live off"),
         ("--url", "URL, as an argument without a flag"),
     ];
     let own = flags(command);
@@ -1386,9 +1409,6 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-        ("--no-progress", "--live off"),
-        ("--no-tui", "--live off"),
-        ("--silent", "--live off"),
     fn a_flag_is_one_of_its_command_and_takes_a_value_in_all_or_in_none() {
         let mut takes_value = BTreeMap::new();
         for command in commands() {
@@ -1405,6 +1425,17 @@ mod tests {
             }
         }
         assert!(takes_value.len() > 40, "{takes_value:?}");
+    }
+
+    #[test]
+    fn the_words_that_a_flag_takes_are_known_from_its_parser() {
+        assert_eq!(choices("run", "--live"), ["panel", "line", "off"]);
+        assert_eq!(choices("run", "--color"), ["auto", "always", "never"]);
+        let of_report = choices("report", "--format");
+        assert!(of_report.len() > choices("compare", "--format").len());
+        for free in ["--tool", "--duration", "--out", "--task", "--unknown"] {
+            assert!(choices("run", free).is_empty(), "{free}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use argh_complete::fish::Fish;
 use argh_complete::nushell::Nushell;
 use argh_complete::zsh::Zsh;
 
-use super::args::{Completions, LoadTest, ShellName};
+use super::args::{Completions, LoadTest, ShellName, choices};
 use super::common::write_to_stdout;
 use super::exit;
 use super::help::first_clause;
@@ -62,6 +62,22 @@ impl Called {
         let n_words = self.words.len() + 2;
         let first = format!("\"${{COMP_WORDS[@]:0:{n_words}}}\"");
         let script = script.replace("in ${COMP_WORDS[@]};", &format!("in {first};"));
+        let (mut command, mut flag) = (String::new(), String::new());
+        let find = |line: &str| {
+            let line = line.trim();
+            match line.strip_suffix(')') {
+                Some(flags) if flags.starts_with("--") => {
+                    flag = flags.split(' ').next().unwrap_or_default().to_string();
+                }
+                Some(name) => command = name.rsplit('_').next().unwrap_or_default().to_string(),
+                None => {}
+            }
+            (line == "COMPREPLY=()").then(|| (command.clone(), flag.clone()))
+        };
+        let script = with_choices(&script, find, |line, words| {
+            let offered = format!("COMPREPLY=( $(compgen -W \"{words}\" -- \"${{cur}}\") )");
+            line.replace("COMPREPLY=()", &offered)
+        });
         let of_cargo = BASH_OF_CARGO.replace("PROGRAM", self.program);
         script + &of_cargo.replace("OF_CARGO", self.of_cargo)
     }
@@ -70,6 +86,18 @@ impl Called {
         let script = Zsh::generate(self.program, &below(self.words));
         // It offers nothing for values and arguments. Files are what the other shells offer.
         let script = script.replace("': :'", "':value:_files'");
+        let mut command = String::new();
+        let find = |line: &str| {
+            if let Some(name) = line.strip_suffix("() {") {
+                command = name.rsplit('_').next().unwrap_or_default().to_string();
+            }
+            let (_, long) = line.split_once("--")?;
+            let name = long.split(|c: char| c != '-' && !c.is_ascii_alphanumeric());
+            Some((command.clone(), format!("--{}", name.into_iter().next()?)))
+        };
+        let script = with_choices(&script, find, |line, words| {
+            line.replace("':value:_files'", &format!("':value:({words})'"))
+        });
         script.replace("    && return 0", "    '*:file:_files' && return 0")
     }
 
@@ -101,7 +129,37 @@ fn mended_fish(script: &str, n_words: usize) -> String {
     );
     let script = script.replace(is_other, &is_short);
     // Where a command takes no argument, its flags may take files all the same.
-    script.replace(" -f -l ", " -l ")
+    let script = script.replace(" -f -l ", " -l ");
+    let find = |line: &str| {
+        let (condition, rest) = line.split_once("' ")?;
+        let (_, long) = line.split_once(" -l ").filter(|_| !rest.is_empty())?;
+        let command = condition.rsplit(' ').next()?;
+        let flag = long.split(' ').next()?;
+        Some((command.to_string(), format!("--{flag}")))
+    };
+    with_choices(&script, find, |line, words| {
+        line.replacen(" -r ", &format!(" -x -a '{words}' "), 1)
+    })
+}
+
+/// The script with the words that flags take, where they take no others: its generator
+/// knows flags, but not their values. `find` says of which command's flag a line is, and
+/// `put` puts the words into it.
+fn with_choices(
+    script: &str,
+    mut find: impl FnMut(&str) -> Option<(String, String)>,
+    put: impl Fn(&str, &str) -> String,
+) -> String {
+    let mut whole = String::with_capacity(script.len());
+    for line in script.lines() {
+        let words = find(line).map_or(Vec::new(), |(command, flag)| choices(&command, &flag));
+        match words.is_empty() {
+            true => whole.push_str(line),
+            false => whole.push_str(&put(line, &words.join(" "))),
+        }
+        whole.push('\n');
+    }
+    whole
 }
 
 /// Cargo's own completion knows no other subcommands; it is asked for all but ours.

@@ -23,7 +23,7 @@ fn said(shell: &str, arguments: &[&str], script: &str) -> Finished {
 }
 
 /// What is typed, and what has to be among what is offered or must not.
-const TYPED: [(&str, &[&str], &[&str]); 7] = [
+const TYPED: [(&str, &[&str], &[&str]); 9] = [
     ("cargo-pmcp ", &["loadtest"], &["run"]),
     (
         "cargo-pmcp loadtest c",
@@ -47,6 +47,16 @@ const TYPED: [(&str, &[&str], &[&str]); 7] = [
         &["--vus"],
     ),
     ("cargo pmcp loadtest ca", &["calibrate"], &["check"]),
+    (
+        "cargo-pmcp loadtest run --live ",
+        &["panel", "line", "off"],
+        &["--vus", "script"],
+    ),
+    (
+        "cargo pmcp loadtest compare --format j",
+        &["json", "junit"],
+        &["hlog", "script"],
+    ),
 ];
 
 /// `offered` has what is offered for each line of [`TYPED`], in its order.
@@ -129,6 +139,7 @@ fn zsh_reads_the_script() {
     assert!(script.starts_with("#compdef cargo-pmcp\n"), "{script}");
     assert!(script.contains("'*:file:_files' && return 0"), "{script}");
     assert!(script.contains("--vus}'[virtual users"), "{script}");
+    assert!(script.contains("':value:(panel line off)'"), "{script}");
     said("zsh", &["-f", "-n", "script"], &script);
 }
 
