@@ -371,14 +371,22 @@ impl Terminal {
 
     /// Shows an error on stderr. There is nobody to tell where that fails.
     pub fn print_error(&self, error: &UserError) {
-        let lines = self.drawn(&error_lines(error));
-        let _ = write_lines(&mut self.stderr(), &lines);
+        self.tell(&error_lines(error));
     }
 
     /// Shows on stderr what the user should know. Who does not read it misses no result.
     pub fn print_notice(&self, text: &str) {
-        let line = Line::of(Role::Warning, "notice: ").add(Role::Plain, text);
-        let _ = write_lines(&mut self.stderr(), &self.drawn(&[line]));
+        self.tell(&[Line::of(Role::Warning, "notice: ").add(Role::Plain, text)]);
+    }
+
+    /// Writes to stderr, on a terminal broken between words.
+    fn tell(&self, lines: &[Line]) {
+        let columns = self.stderr_layout().columns.unwrap_or(usize::MAX);
+        let lines = self.drawn(lines).into_iter();
+        let lines: Vec<Line> = lines
+            .flat_map(|line| line.wrap_whole_words(columns, 0))
+            .collect();
+        let _ = write_lines(&mut self.stderr(), &lines);
     }
 
     /// Writes commands for the runner of GitHub Actions, which reads both streams.
@@ -462,8 +470,8 @@ pub fn write_lines(out: &mut dyn WriteColor, lines: &[Line]) -> io::Result<()> {
     Ok(())
 }
 
-/// `error: …` and each hint as a line of its own. Never cut: a user copies
-/// commands and paths from here.
+/// `error: …` and each hint as a line of its own. Never cut, and no word is broken: a user
+/// copies commands and paths from here.
 pub fn error_lines(error: &UserError) -> Vec<Line> {
     let mut lines = Vec::new();
     for (i, part) in error.what().lines().enumerate() {

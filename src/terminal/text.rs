@@ -83,12 +83,22 @@ impl Line {
     /// the first with `indent` blanks before them. A word that is longer is
     /// broken; nothing is lost.
     pub fn wrap(self, width: usize, indent: usize) -> Vec<Self> {
+        self.wrapped(width, indent, LongWords::Break)
+    }
+
+    /// The same, but a word that is longer stays whole: what is to be copied has no line
+    /// end of ours within it.
+    pub fn wrap_whole_words(self, width: usize, indent: usize) -> Vec<Self> {
+        self.wrapped(width, indent, LongWords::Keep)
+    }
+
+    fn wrapped(self, width: usize, indent: usize, long_words: LongWords) -> Vec<Self> {
         if self.width() <= width {
             return vec![self];
         }
         let text = self.text();
         let mut lines = Vec::new();
-        for range in rows(&text, width, indent, LongWords::Break) {
+        for range in rows(&text, width, indent, long_words) {
             let line = match lines.len() {
                 0 => Self::new(),
                 _ => Self::of(Role::Plain, " ".repeat(indent)),

@@ -137,6 +137,20 @@ fn the_users_wish_wins_over_the_terminal() {
     }
 }
 
+/// Here in a narrow terminal; what is longer than a row stays whole, to be copied.
+#[test]
+fn errors_are_broken_between_words() {
+    const COLUMNS: usize = 30;
+    let words = ["loadtest", "run", "http://127.0.0.1:1/mcp", "-o", "--live"];
+    let (code, rows, _) = OnTerminal::start(Program::new(&words), COLUMNS as u16).wait();
+    assert_eq!(code, Some(2), "{rows:#?}");
+    assert!(rows.len() > 4, "{rows:#?}");
+    let joined = rows.join(" ");
+    let expected = "error: `-o` takes a value, and `--live` behind it is a flag  hint: if the \
+                    value is meant to be `--live`, write both as one word: `-o--live`";
+    assert_eq!(joined.trim_end(), expected, "{rows:#?}");
+}
+
 #[test]
 fn who_is_to_type_a_config_is_told_so() {
     let mut check = OnTerminal::start(Program::new(&["loadtest", "check", "-"]), 80);
