@@ -18,6 +18,9 @@ const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x
 /// A braille character without any dot.
 const NO_DOTS: u32 = 0x2800;
 
+/// What a cell is drawn with in ASCII where curves meet: each is to be seen.
+pub const MEETING: char = '@';
+
 /// One curve among others.
 #[derive(Debug, Clone, Copy)]
 pub struct Curve<'a> {
@@ -58,7 +61,7 @@ impl Drawing {
     }
 
     /// Curves in one picture, the highest row first. Where two meet, the first of them has
-    /// the cell's colour, and in ASCII the cell.
+    /// the cell's colour, and in ASCII the mark is [`MEETING`].
     pub fn curves(self, curves: &[Curve<'_>], max: f64, n_rows: usize) -> Vec<Line> {
         let (across, down) = match self {
             Self::Unicode => (2, 4),
@@ -85,7 +88,7 @@ impl Drawing {
                     let from_top = n_dots - 1 - dot;
                     let cell = &mut cells[from_top / down][at / across];
                     cell.dots |= DOTS[from_top % down][at % across];
-                    cell.curve.get_or_insert(k);
+                    cell.is_shared |= *cell.curve.get_or_insert(k) != k;
                 }
                 before = Some(y);
             }
@@ -99,7 +102,7 @@ impl Drawing {
                 };
                 let text: String = match self {
                     Self::Unicode => piece.iter().map(Glyph::braille).collect(),
-                    Self::Ascii => piece.iter().map(|_| curve.mark).collect(),
+                    Self::Ascii => piece.iter().map(|cell| cell.ascii(curve.mark)).collect(),
                 };
                 line.add(curve.role, text)
             })
@@ -138,9 +141,15 @@ struct Glyph {
     dots: u32,
     /// Whose it is; `None`: it is empty.
     curve: Option<usize>,
+    /// Another curve goes through it too.
+    is_shared: bool,
 }
 
 impl Glyph {
+    fn ascii(&self, own: char) -> char {
+        if self.is_shared { MEETING } else { own }
+    }
+
     fn braille(&self) -> char {
         char::from_u32(NO_DOTS + self.dots).unwrap_or(' ')
     }
@@ -203,6 +212,11 @@ mod tests {
         assert_eq!(
             texts(Drawing::Ascii, &upper, &lower),
             [" ** ", " * *", "*   ", "ooo "]
+        );
+        let low = some(&[1.0, 1.0, 3.0, 0.0]);
+        assert_eq!(
+            texts(Drawing::Ascii, &upper, &low),
+            [" *@ ", " *o@", "@o o", "   o"]
         );
         let drawn = Drawing::Unicode.curves(
             &[Curve {

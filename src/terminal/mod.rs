@@ -19,7 +19,7 @@ use std::str::FromStr;
 use termcolor::{Ansi, NoColor, StandardStream};
 
 pub use canvas::{CLEAR, Canvas};
-pub use chart::Curve;
+pub use chart::{Curve, MEETING};
 pub use drawing::Drawing;
 pub use guard::{COMMAND, Guarded};
 pub use names::shorten;

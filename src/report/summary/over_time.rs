@@ -7,7 +7,7 @@
 use crate::report::model::{Report, SecondFigures};
 use crate::report::page::{Page, ms_text};
 use crate::report::summary::head::secs_text;
-use crate::terminal::{Align, Curve, Drawing, Line, Role, pad};
+use crate::terminal::{Align, Curve, Drawing, Line, MEETING, Role, pad};
 use crate::units::{format_count, format_rate};
 
 /// Fewer seconds make no course.
@@ -131,17 +131,21 @@ impl Charts<'_> {
             LATENCY_ROWS,
         );
         let rows = drawn.into_iter().enumerate().map(|(at, row)| {
-            let named = curves
-                .get(at)
-                .map(|(name, mark, role, _)| match self.drawing {
-                    Drawing::Unicode => Line::of(*role, name),
-                    Drawing::Ascii => Line::of(*role, format!("{name} {mark}")),
-                });
+            let named = match (curves.get(at), self.drawing) {
+                (Some((name, _, role, _)), Drawing::Unicode) => Line::of(*role, name),
+                (Some((name, mark, role, _)), Drawing::Ascii) => {
+                    Line::of(*role, format!("{name} {mark}"))
+                }
+                (None, Drawing::Ascii) if at == curves.len() => {
+                    Line::of(Role::Dim, format!("both {MEETING}"))
+                }
+                (None, _) => Line::new(),
+            };
             let value = match at {
                 0 => ms_text(Some(most)),
                 _ => String::new(),
             };
-            head(named.unwrap_or_default(), &value).join(row)
+            head(named, &value).join(row)
         });
         rows.collect()
     }
