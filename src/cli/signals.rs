@@ -27,7 +27,7 @@ impl Listener {
         };
         let thread = thread::Builder::new()
             .name("signals".to_string())
-            .spawn(move || system::for_each(signals, &canvas, || interrupter.interrupt()));
+            .spawn(move || system::for_each(signals, &canvas, &interrupter));
         Self {
             handle: Some(handle),
             thread: thread.ok(),
@@ -57,11 +57,12 @@ pub(super) fn is_in_foreground() -> bool {
 mod system {
     use std::io;
 
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
     pub(super) use signal_hook::iterator::Handle;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
+    use crate::coordinator::Interrupter;
     use crate::terminal::Canvas;
 
     pub(super) fn is_in_foreground() -> bool {
@@ -72,9 +73,9 @@ mod system {
     pub(super) fn listen() -> io::Result<(Handle, Signals)> {
         // What whoever started us wants to be ignored is: under `nohup`, a terminal that
         // goes away ends nothing.
-        let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP];
+        let wanted = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT];
         let is_wanted = |signal: &i32| match *signal {
-            SIGINT | SIGTERM => true,
+            SIGINT | SIGTERM | SIGCONT => true,
             // Where no shell waits for us, nobody could let us go on.
             SIGTSTP => has_shell() && !is_ignored_by_us(SIGTSTP),
             signal => !is_ignored_by_us(signal),
@@ -85,14 +86,16 @@ mod system {
     }
 
     /// Until the handle is closed.
-    pub(super) fn for_each(mut signals: Signals, canvas: &Canvas, mut act: impl FnMut()) {
+    pub(super) fn for_each(mut signals: Signals, canvas: &Canvas, interrupter: &Interrupter) {
         for signal in &mut signals {
             match signal {
                 SIGQUIT | SIGTSTP => canvas.leave(|| {
                     // It ends or stops us, or does nothing.
                     let _ = emulate_default_handler(signal);
                 }),
-                _ => act(),
+                // The kernel lets us go on without us. It is heard after a SIGSTOP, too.
+                SIGCONT => interrupter.resumed(),
+                _ => interrupter.interrupt(),
             }
         }
     }
@@ -153,6 +156,7 @@ mod system {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::{flag, low_level};
 
+    use crate::coordinator::Interrupter;
     use crate::terminal::Canvas;
 
     pub(super) fn is_in_foreground() -> bool {
@@ -196,10 +200,10 @@ mod system {
     }
 
     /// Until the handle is closed.
-    pub(super) fn for_each(signals: Signals, _: &Canvas, mut act: impl FnMut()) {
+    pub(super) fn for_each(signals: Signals, _: &Canvas, interrupter: &Interrupter) {
         while !signals.is_closed.load(Relaxed) {
             if signals.raised.swap(false, Relaxed) {
-                act();
+                interrupter.interrupt();
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -208,18 +212,21 @@ mod system {
     #[cfg(test)]
     mod tests {
         use super::*;
+        use crate::coordinator::Interrupts;
 
         #[test]
         fn a_flag_that_was_raised_is_acted_on_once() {
             let signals = Signals::default();
             signals.raised.store(true, Relaxed);
-            let mut n_seen = 0;
+            let (interrupter, interrupts) = Interrupts::new();
             let closer = signals.clone();
-            for_each(signals, &Canvas::default(), || {
-                n_seen += 1;
+            thread::scope(|scope| {
+                scope.spawn(|| for_each(signals, &Canvas::default(), &interrupter));
+                interrupts.wait(Duration::MAX);
                 closer.is_closed.store(true, Relaxed);
             });
-            assert_eq!(n_seen, 1);
+            assert!(interrupts.is_pending());
+            assert!(!closer.raised.load(Relaxed));
         }
     }
 }

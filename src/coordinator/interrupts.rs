@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 #[derive(Debug, Clone)]
 pub struct Interrupts {
     count: Arc<AtomicU32>,
+    resumed: Arc<AtomicU32>,
     /// Has a message soon after an interrupt came. It is a wake-up only:
     /// [`Interrupts::count`] says how many there were.
     pub(super) wake: Receiver<()>,
@@ -20,6 +21,7 @@ pub struct Interrupts {
 #[derive(Debug, Clone)]
 pub struct Interrupter {
     count: Arc<AtomicU32>,
+    resumed: Arc<AtomicU32>,
     wake: Sender<()>,
 }
 
@@ -27,12 +29,19 @@ impl Interrupts {
     /// Both ends.
     pub fn new() -> (Interrupter, Self) {
         let count = Arc::new(AtomicU32::new(0));
+        let resumed = Arc::new(AtomicU32::new(0));
         let (wake, woken) = bounded(1);
         let interrupter = Interrupter {
             count: Arc::clone(&count),
+            resumed: Arc::clone(&resumed),
             wake,
         };
-        (interrupter, Self { count, wake: woken })
+        let interrupts = Self {
+            count,
+            resumed,
+            wake: woken,
+        };
+        (interrupter, interrupts)
     }
 
     /// Interrupts that never come.
@@ -64,6 +73,11 @@ impl Interrupts {
     pub(super) fn count(&self) -> u32 {
         self.count.load(Ordering::Relaxed)
     }
+
+    /// How often this process was stopped and went on.
+    pub(super) fn n_resumed(&self) -> u32 {
+        self.resumed.load(Ordering::Relaxed)
+    }
 }
 
 impl Interrupter {
@@ -72,5 +86,11 @@ impl Interrupter {
         self.count.fetch_add(1, Ordering::Relaxed);
         // Where a message waits already, its receiver will see the count.
         let _ = self.wake.try_send(());
+    }
+
+    /// Tells that this process was stopped, as by Ctrl-Z, and goes on. It ends nothing: the
+    /// verdict names the stop as the cause of what it did to the figures.
+    pub fn resumed(&self) {
+        self.resumed.fetch_add(1, Ordering::Relaxed);
     }
 }

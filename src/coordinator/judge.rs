@@ -34,6 +34,8 @@ pub(super) struct Recorded<'a> {
     pub(super) worker_cpus: &'a [Option<usize>],
     pub(super) vus_max: u32,
     pub(super) users_without: u32,
+    /// How often this process was stopped and went on.
+    pub(super) n_resumed: u32,
 }
 
 impl Recorded<'_> {
@@ -89,6 +91,7 @@ impl Recorded<'_> {
                 false => 0,
             },
             usable_cpus: usable_cpus(),
+            was_stopped: self.n_resumed > 0,
             bounds: self.bounds(&self_check, &calls, load_unit),
             reference: self.plan.reference,
         });
@@ -342,6 +345,7 @@ mod tests {
             worker_cpus: &[Some(0)],
             vus_max: 10,
             users_without,
+            n_resumed: 0,
         }
         .judge()
     }

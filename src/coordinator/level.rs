@@ -216,7 +216,7 @@ impl Level {
 
     /// How far the level's figures can be trusted, as far as it has got and without
     /// its settling. `None` before its load has begun.
-    pub(super) fn judge(&self, plan: &Plan, rows: &[Row]) -> Option<Verdict> {
+    pub(super) fn judge(&self, plan: &Plan, rows: &[Row], n_resumed: u32) -> Option<Verdict> {
         let elapsed = self.watching.elapsed()?;
         let settled = self.collector.warm_up_end();
         let recorded = Recorded {
@@ -234,6 +234,7 @@ impl Level {
             vus_max: self.collector.vus_max,
             // Known when they end; until then their failures tell of them.
             users_without: 0,
+            n_resumed,
         };
         Some(recorded.judge().1)
     }

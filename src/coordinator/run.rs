@@ -706,6 +706,7 @@ impl<'a> Coordinator<'a> {
             worker_cpus: &self.start.generator.worker_cpus,
             vus_max: self.collector.vus_max.max(self.active_max),
             users_without: self.without_session,
+            n_resumed: self.interrupts.n_resumed(),
         }
         .judge();
         if let Some(share) = self_check.reads.fallback_share() {
@@ -826,6 +827,7 @@ impl Coordinator<'_> {
 }
 
 fn dropped(counters: &Counters) -> String {
+    let (dropped, all) = (counters.arrivals_dropped, counters.arrivals);
     format!(
         "{} {} dropped: no virtual user was free and the queue was full, or the run ended",
         part_of(dropped, all, "arrival", "arrivals"),

@@ -483,7 +483,8 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
     /// What the search is told of a second.
     fn tick(&mut self, second: &LevelSecond) -> SearchTick {
         let level = self.level.as_ref();
-        let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows));
+        let n_resumed = self.interrupts.n_resumed();
+        let judged = level.and_then(|level| level.judge(self.plan, &self.start.rows, n_resumed));
         self.verdict = of_a_level(judged);
         if level.is_some_and(Level::has_asked_for_waits)
             && !std::mem::replace(&mut self.has_told_of_waits, true)

@@ -65,6 +65,8 @@ pub struct Evidence<'a> {
     pub n_not_pinned: usize,
     /// CPUs that this process may use.
     pub usable_cpus: usize,
+    /// This process was stopped, as by Ctrl-Z, and went on.
+    pub was_stopped: bool,
     /// By how much the figures may be wrong.
     pub bounds: Bounds,
     /// What this host was calibrated to.

@@ -401,6 +401,7 @@ fn worker_stalled(evidence: &Evidence<'_>) -> Option<Signal> {
     Some(Signal::WorkerStalled {
         seconds: (n_stalled, evidence.seconds.len().max(1)),
         longest_ns,
+        was_stopped: evidence.was_stopped,
     })
 }
 

@@ -46,6 +46,8 @@ pub enum Signal {
         seconds: (usize, usize),
         /// The longest.
         longest_ns: u64,
+        /// The whole process was stopped, as by Ctrl-Z, and went on.
+        was_stopped: bool,
     },
     /// Arrivals were begun late although users were free.
     BehindSchedule {
@@ -110,6 +112,9 @@ impl Signal {
             Self::WaitingForCpu { .. } => ("waiting_for_cpu", "this host's CPUs were busy"),
             Self::SwitchedOut { .. } => ("switched_out", "this host's CPUs were busy"),
             Self::WorkerBusy { .. } => ("worker_busy", "a worker was full"),
+            Self::WorkerStalled {
+                was_stopped: true, ..
+            } => ("worker_stalled", "this process was stopped"),
             Self::WorkerStalled { .. } => ("worker_stalled", "a worker stood still"),
             Self::BehindSchedule { .. } => ("behind_schedule", "arrivals began late"),
             Self::SlowReading { .. } => ("slow_reading", "answers were read late"),
@@ -171,10 +176,15 @@ impl Signal {
             Self::WorkerStalled {
                 seconds: (bad, all),
                 longest_ns,
+                was_stopped,
             } => {
                 let longest = format_latency(longest_ns);
+                let what = match was_stopped {
+                    true => "this process was stopped (by Ctrl-Z, SIGTSTP or SIGSTOP)",
+                    false => "a worker stood still",
+                };
                 // A stall is of the second that it ended in, and may be longer.
-                let still = format!("a worker stood still for up to {longest}");
+                let still = format!("{what} for up to {longest}");
                 let text = match bad {
                     0 | 1 => still,
                     bad => format!("{still}, and such stalls ended {}", in_seconds(bad, all)),

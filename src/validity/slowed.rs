@@ -123,6 +123,12 @@ impl Slowed {
                 "stop what else runs on this machine (the server too, if it runs here), or use \
                  less load"
             }
+            (
+                Some(Signal::WorkerStalled {
+                    was_stopped: true, ..
+                }),
+                _,
+            ) => "let it run to its end without a stop",
             (Some(Signal::WorkerStalled { .. }), _) => {
                 "the machine was suspended, out of memory, or overloaded"
             }

@@ -88,6 +88,7 @@ fn healthy() -> Run {
             clock_step_max_ns: 0,
             n_not_pinned: 0,
             usable_cpus: 4,
+            was_stopped: false,
             bounds: Bounds {
                 service: QUIET,
                 response: None,
@@ -665,6 +666,10 @@ fn a_worker_that_stands_still_is_seen() {
     check_note(&stalled(3), id, "in 3 of 10 seconds");
     check(&stalled(1).blind(), Suspect, id, "for up to 700 ms");
     check(&stalled(3).blind(), Invalid, id, "in 3 of 10 seconds");
+    let stopped = |n| stalled(n).with(|evidence| evidence.was_stopped = true);
+    check_note(&stopped(1), id, "this process was stopped");
+    let why = "without a stop";
+    check(&stopped(3).blind(), Invalid, id, why);
     // In a run too short for a whole second.
     let mut short = stalled(0);
     short.seconds.clear();
