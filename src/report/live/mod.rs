@@ -304,7 +304,10 @@ fn cut_between(line: Line, width: usize, drawing: Drawing) -> Line {
 /// That is what a resize cannot spoil: a terminal that is made narrower may
 /// break a line into several rows, and its cursor stays with the character it
 /// stood at, the first of the first row. All that was drawn is at it and below,
-/// where nobody else writes.
+/// where nobody else writes. Only where the rows that come about by it push the first ones
+/// off the screen, into what can be scrolled back, they stay there: nothing that moves
+/// relatively reaches them, and to erase all that can be scrolled back would take what is
+/// not ours.
 ///
 /// What the user types is shown by the terminal at the cursor, and an Enter moves it: so of
 /// several lines the terminal remembers where the first begins, and `goes_back` there

@@ -55,6 +55,9 @@ pub(super) struct Panel {
     second: u64,
     /// The failures by then.
     failed: u64,
+    /// Operations and causes as they were laid out, in which second and for which screen:
+    /// their percentiles take most of the work, and nobody reads them four times a second.
+    tables: Option<((u64, Layout), Vec<Line>)>,
 }
 
 impl Panel {
@@ -87,50 +90,31 @@ impl Panel {
 
     /// The lines, at most as many as the screen has but one.
     pub(super) fn lines(
-        &self,
+        &mut self,
         progress: &Progress<'_>,
         limits: Limits,
         layout: Layout,
     ) -> Vec<Line> {
         let columns = layout.columns.unwrap_or(COLUMNS_MIN).saturating_sub(1);
         let columns = columns.min(COLUMNS_MAX);
-        let n_lines = layout.rows.unwrap_or(ROWS_MIN).saturating_sub(1);
         let mut lines = vec![
             head(progress, limits, columns, layout.drawing),
             state(progress, limits),
         ];
         lines.extend(self.sparks(progress, columns, layout.drawing));
-        let lines_max = (n_lines / 3 * 2).clamp(LINES_MAX, LINES_MAX_HIGH);
-        let mut room = n_lines.min(lines_max).saturating_sub(lines.len());
-        let operations: Vec<_> = {
-            let rows = progress.rows.in_totals();
-            rows.filter(|(_, stats)| stats.started > 0).collect()
-        };
-        let n_causes = match room {
-            // The headings of both, and as much for operations.
-            0..12 => progress.failures.len().min(CAUSES_SHOWN),
-            _ => progress.failures.len().min(room / 2 - 2),
-        };
-        let taken = |n: usize| n + usize::from(n > 0);
-        // Blank lines between the blocks, where there is room for them.
-        let is_loose = room >= taken(n_causes) + taken(operations.len().min(3)) + 2;
-        let gap = |lines: &mut Vec<Line>, room: &mut usize| {
-            if is_loose {
-                lines.push(Line::new());
-                *room = room.saturating_sub(1);
+        let key = (progress.elapsed.as_secs(), layout);
+        match &self.tables {
+            Some((known, tables)) if *known == key && !tables.is_empty() => {
+                lines.extend_from_slice(tables);
             }
-        };
-        if !operations.is_empty() {
-            gap(&mut lines, &mut room);
-            let gap_below = usize::from(is_loose && n_causes > 0);
-            let own = room.saturating_sub(taken(n_causes) + gap_below);
-            let block = slowest(operations, own, columns, layout.drawing);
-            room = room.saturating_sub(block.len());
-            lines.extend(block);
-        }
-        if n_causes > 0 {
-            gap(&mut lines, &mut room);
-            lines.extend(causes(progress, room, columns, layout.drawing));
+            _ => {
+                let n_lines = layout.rows.unwrap_or(ROWS_MIN).saturating_sub(1);
+                let lines_max = (n_lines / 3 * 2).clamp(LINES_MAX, LINES_MAX_HIGH);
+                let room = n_lines.min(lines_max).saturating_sub(lines.len());
+                let tables = tables(progress, room, columns, layout.drawing);
+                lines.extend_from_slice(&tables);
+                self.tables = Some((key, tables));
+            }
         }
         lines
     }
@@ -223,6 +207,42 @@ fn state(progress: &Progress<'_>, limits: Limits) -> Line {
     }
     // Sessions that could not be opened are no calls, and the reason why there are none.
     Line::of(Role::Plain, words).join(warnings(progress))
+}
+
+/// The operations that take longest, and why calls fail, in `room` lines.
+fn tables(progress: &Progress<'_>, mut room: usize, columns: usize, drawing: Drawing) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let operations: Vec<_> = {
+        let rows = progress.rows.in_totals();
+        rows.filter(|(_, stats)| stats.started > 0).collect()
+    };
+    let n_causes = match room {
+        // The headings of both, and as much for operations.
+        0..12 => progress.failures.len().min(CAUSES_SHOWN),
+        _ => progress.failures.len().min(room / 2 - 2),
+    };
+    let taken = |n: usize| n + usize::from(n > 0);
+    // Blank lines between the blocks, where there is room for them.
+    let is_loose = room >= taken(n_causes) + taken(operations.len().min(3)) + 2;
+    let gap = |lines: &mut Vec<Line>, room: &mut usize| {
+        if is_loose {
+            lines.push(Line::new());
+            *room = room.saturating_sub(1);
+        }
+    };
+    if !operations.is_empty() {
+        gap(&mut lines, &mut room);
+        let gap_below = usize::from(is_loose && n_causes > 0);
+        let own = room.saturating_sub(taken(n_causes) + gap_below);
+        let block = slowest(operations, own, columns, drawing);
+        room = room.saturating_sub(block.len());
+        lines.extend(block);
+    }
+    if n_causes > 0 {
+        gap(&mut lines, &mut room);
+        lines.extend(causes(progress, room, columns, drawing));
+    }
+    lines
 }
 
 /// The operations that take longest, by their mean, which costs nothing to know.

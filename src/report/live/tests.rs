@@ -478,6 +478,43 @@ fn a_panel_has_its_room_and_counts_what_finds_none() {
     }
 }
 
+/// What takes work to know is known once a second; what moves is drawn each time.
+#[test]
+fn a_panel_makes_its_tables_once_a_second() {
+    let mut panel = Panel::default();
+    let mut shown = |quarters: u32, n_failed: u64| {
+        let cause = Failure::Http {
+            status: 503,
+            rpc_code: None,
+        };
+        let failures = [(cause, n_failed)];
+        let mut text = String::new();
+        with_progress(0, |progress| {
+            let progress = Progress {
+                elapsed: Duration::from_millis(250) * quarters,
+                failures: if n_failed > 0 { &failures } else { &[] },
+                failed: n_failed,
+                ..progress
+            };
+            let lines = panel.lines(&progress, Limits::default(), screen(24, 80));
+            text = lines.iter().map(|line| line.text() + "\n").collect();
+        });
+        let of = |name: &str| {
+            let row = text.lines().find(|row| row.trim_start().starts_with(name));
+            row.map_or(String::new(), |row| {
+                row.split_whitespace().last().unwrap_or("").into()
+            })
+        };
+        (of("errors"), of("http.503"))
+    };
+    let pair = |errors: &str, cause: &str| (errors.to_string(), cause.to_string());
+    // What had nothing to show is looked at again at once.
+    assert_eq!(shown(4, 0), pair("0", ""));
+    assert_eq!(shown(5, 3), pair("3", "3"));
+    assert_eq!(shown(6, 5), pair("5", "3"));
+    assert_eq!(shown(8, 7), pair("7", "7"));
+}
+
 /// What is written for the progress of a moment.
 fn drawn(live: &mut LiveLine<NoColor<Vec<u8>>>) -> String {
     live.out.get_mut().clear();
