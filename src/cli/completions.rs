@@ -65,6 +65,9 @@ impl Called {
         let (mut command, mut flag) = (String::new(), String::new());
         let find = |line: &str| {
             let line = line.trim();
+            if line == "COMPREPLY=()" {
+                return Some((command.clone(), flag.clone()));
+            }
             match line.strip_suffix(')') {
                 Some(flags) if flags.starts_with("--") => {
                     flag = flags.split(' ').next().unwrap_or_default().to_string();
@@ -72,7 +75,7 @@ impl Called {
                 Some(name) => command = name.rsplit('_').next().unwrap_or_default().to_string(),
                 None => {}
             }
-            (line == "COMPREPLY=()").then(|| (command.clone(), flag.clone()))
+            None
         };
         let script = with_choices(&script, find, |line, words| {
             let offered = format!("COMPREPLY=( $(compgen -W \"{words}\" -- \"${{cur}}\") )");

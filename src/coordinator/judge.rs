@@ -11,8 +11,8 @@ use crate::outcome::{Row, RowKind, Rows, Second, SelfCheck};
 use crate::scenario::Plan;
 use crate::units::nanos;
 use crate::validity::{
-    Bounds, Evidence, LocalResource, LocalResources, Measured, Quantiles, SecondSignals, Verdict,
-    WorkerEvidence, bounds, judge, lateness_is_ours,
+    Bounds, Evidence, LocalResource, LocalResources, Measured, Quantiles, SILENCE_MAX,
+    SecondSignals, Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
 };
 
 /// What is judged.
@@ -127,7 +127,20 @@ impl Recorded<'_> {
             calls: calls.started,
             untimed_share: self_check.reads.fallback_share().unwrap_or(0.0),
             user_time_ns: (load_unit == LoadUnit::Vus).then_some(users_secs * 1e9),
+            frozen_share: match self.n_resumed {
+                0 => 0.0,
+                _ => self.still_share(),
+            },
         })
+    }
+
+    /// The share of the time for which some worker stood still.
+    fn still_share(&self) -> f64 {
+        let judged = self.seconds.iter().filter(|second| self.is_judged(second));
+        // Each is of the second that it ended in.
+        let turns = judged.map(|second| second.signals.turn_max_ns);
+        let still_ns: u64 = turns.filter(|ns| *ns > nanos(SILENCE_MAX)).sum();
+        (still_ns as f64 / nanos(self.elapsed).max(1) as f64).min(1.0)
     }
 
     /// Virtual users over the time that counts, the mean.

@@ -83,6 +83,8 @@ pub struct Measured<'a> {
     pub untimed_share: f64,
     /// Closed model: all users' time together.
     pub user_time_ns: Option<f64>,
+    /// The share of the time for which this process was stopped, as by Ctrl-Z, 0 to 1.
+    pub frozen_share: f64,
 }
 
 /// What an undisturbed run may be wrong by: the way through the kernel, and the
@@ -249,7 +251,9 @@ fn idle_share(measured: &Measured<'_>) -> Option<f64> {
     // Each user is at the server, waits for us, or pauses: at least the first two.
     let busy_ns = unread_ns + measured.service.sum_ns() as f64;
     let all_ns = measured.user_time_ns?.max(busy_ns);
-    (all_ns > 0.0 && !measured.unread.is_empty()).then(|| (unread_ns / all_ns).min(1.0))
+    // A server that was stopped with us, as one in this process is, left no answer unread.
+    let share = (unread_ns / all_ns).max(measured.frozen_share);
+    (all_ns > 0.0 && !measured.unread.is_empty()).then(|| share.min(1.0))
 }
 
 #[cfg(test)]
@@ -304,6 +308,7 @@ mod tests {
                 calls: 1_000,
                 untimed_share: 0.0,
                 user_time_ns: None,
+                frozen_share: 0.0,
             }
         }
     }
@@ -398,6 +403,12 @@ mod tests {
         // They think for most of the time.
         let thinking = share(Some(100_000.0 * MS as f64)).expect("a share");
         assert!((0.049..0.051).contains(&thinking), "{thinking}");
+        let frozen = Measured {
+            user_time_ns: Some(100_000.0 * MS as f64),
+            frozen_share: 0.3,
+            ..parts.measured()
+        };
+        assert_eq!(bounds(&frozen).idle_share, Some(0.3));
         let found = Bounds {
             idle_share: Some(0.2),
             ..Bounds::default()

@@ -387,7 +387,7 @@ fn behind(evidence: &Evidence<'_>) -> Option<((usize, usize), f64)> {
 }
 
 fn worker_stalled(evidence: &Evidence<'_>) -> Option<Signal> {
-    let stalled_ns = nanos(super::second::SILENCE_MAX);
+    let stalled_ns = nanos(super::SILENCE_MAX);
     let all = evidence
         .workers
         .iter()

@@ -71,7 +71,7 @@ const LATENESS_MAX: Duration = Duration::from_millis(20);
 /// Users are free where requests in flight occupy at most this share of them.
 const FREE_SHARE: f64 = 0.9;
 /// Workers look up every quarter of a second at least, to tell of themselves.
-pub(super) const SILENCE_MAX: Duration = Duration::from_millis(400);
+pub const SILENCE_MAX: Duration = Duration::from_millis(400);
 /// A delay below this limits nothing worth speaking of.
 const DELAY_MIN: Duration = Duration::from_millis(1);
 /// Where more than one call in this many had to connect, lateness contains the

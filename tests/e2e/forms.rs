@@ -112,7 +112,9 @@ fn a_strangers_text_breaks_no_form() {
     assert_eq!(subjects, NAMES);
     for name in NAMES {
         assert!(report["per_tool"][name].is_object(), "{name}: {report:#}");
-        let row = format!("\n  {} ", name.replace("##[", "# #["));
+        // A blank at the end would not be seen.
+        let seen = name.replace("<!-- ", "<!--\\u{20}");
+        let row = format!("\n  {} ", seen.replace("##[", "# #["));
         let row = row.replace("\n  ::", "\n  : :");
         assert!(finished.stdout.contains(&row), "{name}: {finished}");
     }
@@ -127,7 +129,7 @@ fn a_strangers_text_breaks_no_form() {
     for name in [
         "`tools/call plain`",
         "`tools/call ${HOME} {{x}} $${y}`",
-        "` tools/call <img src=x onerror=alert(1)><!--  `",
+        "`tools/call <img src=x onerror=alert(1)><!--\\u{20}`",
         "```tools/call a\\|b`c``d\\\\|e```",
     ] {
         let row = format!("\n| {name} |");
