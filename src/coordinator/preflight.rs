@@ -15,7 +15,7 @@ use crate::json_schema::{SchemaCheck, WideNumbers, template_places, templates_of
 use crate::marker::MARKER_CHARS;
 use crate::protocol::{Arguments, Listable, Operation, PromptDescription, ToolDescription};
 use crate::redact::names_secret;
-use crate::scenario::{Action, Call, Flow, MarkedPlace, Plan, with_marker};
+use crate::scenario::{Action, Call, Flow, MarkedPlace, Plan, WrittenAt, WrittenCall, with_marker};
 use crate::template::{literal, named};
 use crate::units::plural;
 
@@ -42,22 +42,53 @@ pub(super) struct Preflight {
 /// Texts, each once, and a bounded number of them.
 #[derive(Debug, Default)]
 struct ToldOnce {
-    texts: Vec<String>,
+    /// Each with its order in the file.
+    texts: Vec<(usize, String)>,
     known: HashSet<String>,
 }
 
 impl ToldOnce {
     fn add(&mut self, text: String) {
-        if self.known.insert(text.clone()) && self.texts.len() < TOLD_MAX {
-            self.texts.push(text);
+        if self.is_new(&text) {
+            self.texts.push((usize::MAX, text));
         }
     }
 
-    fn finish(self, of: &str) -> Vec<String> {
+    /// Adds what is wrong at that place.
+    fn add_at(
+        &mut self,
+        place: &CallPlace<'_>,
+        of: impl Fn(&WrittenCall) -> &WrittenAt,
+        text: &str,
+    ) {
+        let Some(at) = place.written.map(of) else {
+            return self.add(format!("{}: {text}", place.words));
+        };
+        // To count the lines before it takes a look at the file.
+        if self.is_new(&format!("{}: {text}", at.key())) {
+            self.texts.push((at.order(), format!("{at}: {text}")));
+        }
+    }
+
+    /// Whether it is to be told.
+    fn is_new(&mut self, text: &str) -> bool {
+        self.known.insert(text.to_string()) && self.texts.len() < TOLD_MAX
+    }
+
+    /// In the order of the file.
+    fn finish(mut self, of: &str) -> Vec<String> {
+        self.texts.sort_by_key(|(order, _)| *order);
         let n_more = self.known.len() - self.texts.len();
         let more = (n_more > 0).then(|| format!("and {n_more} more {of}"));
-        self.texts.into_iter().chain(more).collect()
+        let texts = self.texts.into_iter().map(|(_, text)| text);
+        texts.chain(more).collect()
     }
+}
+
+/// Where a call is: as it is written, or in words where nothing is.
+struct CallPlace<'a> {
+    written: Option<&'a WrittenCall>,
+    words: String,
 }
 
 /// The lists that the plan is held against: those of tools always, where it calls
@@ -91,7 +122,7 @@ impl Preflight {
         let resources = lists.resources.as_ref().map(KnownNames::of);
         let mut schema_bytes_left = SCHEMA_BYTES_MAX;
         // The calls of each tool together: its schema is looked at once.
-        let mut by_tool: BTreeMap<&str, Vec<(String, &Arguments)>> = BTreeMap::new();
+        let mut by_tool: BTreeMap<&str, Vec<(CallPlace<'_>, &Arguments)>> = BTreeMap::new();
         for (place, call) in places(&plan.flows) {
             let Action::Call(operation) = &call.action.value else {
                 continue;
@@ -99,7 +130,7 @@ impl Preflight {
             match operation {
                 Operation::CallTool { name, arguments } => {
                     let Some(name) = literal(name) else { continue };
-                    if self.is_missing(&name, "tool", tools.as_ref(), call) {
+                    if self.is_missing(&name, "tool", tools.as_ref(), &place, call) {
                         continue;
                     }
                     let tool = tools
@@ -108,7 +139,7 @@ impl Preflight {
                     if let Some(tool) = tool
                         && let Some(fault) = unknown_argument(tool, call)
                     {
-                        self.faults.add(format!("{place}: {fault}"));
+                        self.faults.add_at(&place, WrittenCall::isolation, &fault);
                         continue;
                     }
                     let is_held = !call.generate && !call.expectations.awaits_failure();
@@ -121,7 +152,7 @@ impl Preflight {
                 }
                 Operation::GetPrompt { name, arguments } => {
                     let Some(name) = literal(name) else { continue };
-                    if !self.is_missing(&name, "prompt", prompts.as_ref(), call)
+                    if !self.is_missing(&name, "prompt", prompts.as_ref(), &place, call)
                         && let Some(known) = &prompts
                         && let Some(prompt) = known.by_key.get(name.as_str())
                     {
@@ -133,7 +164,7 @@ impl Preflight {
                         {
                             let what = format!("the prompt `{}`", prompt.name);
                             let fault = no_argument(&what, name, names);
-                            self.faults.add(format!("{place}: {fault}"));
+                            self.faults.add_at(&place, WrittenCall::isolation, &fault);
                         }
                     }
                 }
@@ -150,7 +181,7 @@ impl Preflight {
                         },
                     );
                     if !may_be_of_template {
-                        self.is_missing(&uri, "resource", resources.as_ref(), call);
+                        self.is_missing(&uri, "resource", resources.as_ref(), &place, call);
                     }
                 }
                 _ => {}
@@ -180,6 +211,7 @@ impl Preflight {
         key: &str,
         what: &str,
         known: Option<&KnownNames<'_, T>>,
+        place: &CallPlace<'_>,
         call: &Call,
     ) -> bool {
         let Some(known) = known else { return false };
@@ -196,14 +228,14 @@ impl Preflight {
                  the end"
             ));
         } else if call.expectations.awaits_failure() {
-            self.notices.add(text);
+            self.notices.add_at(place, WrittenCall::subject, &text);
         } else {
-            self.faults.add(text);
+            self.faults.add_at(place, WrittenCall::subject, &text);
         }
         true
     }
 
-    fn hold_arguments(&mut self, tool: &ToolDescription, calls: &[(String, &Arguments)]) {
+    fn hold_arguments(&mut self, tool: &ToolDescription, calls: &[(CallPlace<'_>, &Arguments)]) {
         let schema = tool.input_schema.to_value();
         let mut check = SchemaCheck::new(&schema);
         for (place, arguments) in calls {
@@ -232,17 +264,16 @@ impl Preflight {
                 n => format!("; and {}", plural(n as u64, "more fault", "more faults")),
             };
             let texts = texts[..texts.len().min(VIOLATIONS_MAX)].join("; ");
-            self.faults.add(format!(
-                "{place}: the arguments break the input schema of `{}`: {texts}{more}",
-                tool.name
-            ));
+            let name = &tool.name;
+            let fault = format!("the arguments break the input schema of `{name}`: {texts}{more}");
+            self.faults.add_at(place, WrittenCall::arguments, &fault);
         }
     }
 
     /// Whether an argument must be given is said, but not how strictly it is meant.
     fn hold_prompt(
         &mut self,
-        place: &str,
+        place: &CallPlace<'_>,
         prompt: &PromptDescription,
         arguments: Option<&Arguments>,
     ) {
@@ -252,10 +283,9 @@ impl Preflight {
         };
         let required = prompt.arguments.iter().filter(|argument| argument.required);
         for argument in required.filter(|argument| !is_given(&argument.name)) {
-            self.notices.add(format!(
-                "{place}: the prompt `{}` wants the argument `{}`",
-                prompt.name, argument.name
-            ));
+            let (prompt, argument) = (&prompt.name, &argument.name);
+            let text = format!("the prompt `{prompt}` wants the argument `{argument}`");
+            self.notices.add_at(place, WrittenCall::arguments, &text);
         }
     }
 
@@ -364,8 +394,8 @@ impl Preflight {
                     None => format!("{what} has no argument that takes any text"),
                 },
             };
-            self.unmarked
-                .add(format!("{place}: `isolation` finds no place: {fault}"));
+            let fault = format!("`isolation` finds no place: {fault}");
+            self.unmarked.add_at(&place, WrittenCall::isolation, &fault);
         }
         Arc::new(marked)
     }
@@ -505,8 +535,8 @@ impl<'a, T: Listable> KnownNames<'a, T> {
     }
 }
 
-/// All calls of the flows, each with the words for its place.
-fn places(flows: &[Flow]) -> impl Iterator<Item = (String, &Call)> {
+/// All calls of the flows, each with its place.
+fn places(flows: &[Flow]) -> impl Iterator<Item = (CallPlace<'_>, &Call)> {
     flows.iter().flat_map(|flow| {
         flow.steps.iter().flat_map(move |step| {
             step.calls.iter().map(move |call| {
@@ -516,11 +546,12 @@ fn places(flows: &[Flow]) -> impl Iterator<Item = (String, &Call)> {
                 };
                 let name = call.name.as_ref().or(step.name.as_ref());
                 let name = name.map_or(label, |name| format!("step `{name}`"));
-                let place = match &flow.name {
+                let words = match &flow.name {
                     Some(flow) => format!("flow `{flow}`, {name}"),
                     None => name,
                 };
-                (place, call)
+                let written = call.written.as_ref();
+                (CallPlace { written, words }, call)
             })
         })
     })
@@ -661,9 +692,13 @@ mod tests {
         assert_eq!(
             faults,
             [
-                "the server does not list the tool `ecko`; did you mean `echo`?",
-                "the server does not list the resource `demo://readm`; did you mean `demo://readme`?",
-                "the server does not list the prompt `x`",
+                "loadtest.toml:6:8: scenario[1].tool: the server does not list the tool `ecko`; \
+                 did you mean `echo`?",
+                "loadtest.toml:9:8: scenario[2].tool: the server does not list the tool `ecko`; \
+                 did you mean `echo`?",
+                "loadtest.toml:13:7: scenario[3].uri: the server does not list the resource \
+                 `demo://readm`; did you mean `demo://readme`?",
+                "loadtest.toml:22:10: scenario[6].prompt: the server does not list the prompt `x`",
             ]
         );
         assert_eq!(notices, Vec::<String>::new());
@@ -687,7 +722,8 @@ mod tests {
             let expected: Vec<String> = match expected {
                 "" => Vec::new(),
                 text => vec![format!(
-                    "tools/call echo: the arguments break the input schema of `echo`: {text}"
+                    "loadtest.toml:7:13: scenario[1].arguments: the arguments break the input \
+                     schema of `echo`: {text}"
                 )],
             };
             assert_eq!(faults, expected, "{arguments}");
@@ -758,8 +794,44 @@ mod tests {
         let plan = plan("[[scenario]]\ntype = \"prompts/get\"\nprompt = \"sum\"\n");
         let (faults, notices) = held(&plan, &lists());
         assert_eq!(faults, Vec::<String>::new());
-        let expected = "prompts/get sum: the prompt `sum` wants the argument `topic`";
+        let expected = "loadtest.toml:6:10: scenario[1].prompt: the prompt `sum` wants the argument \
+                        `topic`";
         assert_eq!(notices, [expected]);
+    }
+
+    /// In the order of the file, whatever is held first; those of the command line by flag.
+    #[test]
+    fn faults_name_their_place() {
+        let text = "[[flow]]\nname = \"a\"\n[[flow.step]]\ntype = \"tools/call\"\n\
+                    tool = \"echo\"\narguments = { text = 7 }\n[[flow.step]]\n\
+                    [[flow.step.call]]\ntype = \"tools/call\"\ntool = \"echo\"\n\
+                    arguments = { text = \"abc\" }\nisolation = \"txt\"\n\
+                    [[flow.step.call]]\ntype = \"prompts/get\"\nprompt = \"y\"\n";
+        let starts = |plan: &Plan| {
+            let (faults, _) = held(plan, &lists());
+            let starts = faults.iter().map(|it| it.split(": the ").next());
+            let starts = starts.flatten().map(|it| it.split(": `").next());
+            starts.flatten().map(str::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            starts(&plan(text)),
+            [
+                "loadtest.toml:9:13: flow[1].step[1].arguments",
+                "loadtest.toml:15:13: flow[1].step[2].call[1].isolation",
+                "loadtest.toml:18:10: flow[1].step[2].call[2].prompt",
+            ]
+        );
+        let of_flags = |name: &str, arguments: Option<Arguments>| {
+            let overrides = Overrides {
+                url: Some("http://127.0.0.1:1/mcp".to_string()),
+                tool: Some((name.to_string(), arguments)),
+                ..Overrides::default()
+            };
+            load(None, &overrides, &|_| None, 1).unwrap_or_else(|faults| panic!("{faults}"))
+        };
+        assert_eq!(starts(&of_flags("ecko", None)), ["--tool"]);
+        let wrong = Arguments::read("{\"text\":7}").ok();
+        assert_eq!(starts(&of_flags("echo", wrong)), ["--args"]);
     }
 
     #[test]

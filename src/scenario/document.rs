@@ -6,10 +6,11 @@
 //! Reading never stops at a fault. Nothing here knows a key of the config or a
 //! default.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -17,8 +18,9 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::env::{ReferenceFault, fill};
-use super::fault::{FaultList, PlanFault, PlanFaults, place, quoted, said, shortened};
+use super::fault::{FaultList, PlanFault, PlanFaults, quoted, said, shortened};
 use super::shown::Shown;
+use super::written::WrittenAt;
 use crate::error::nearest;
 use crate::template::{self, Expression, Piece};
 use crate::text::escaped;
@@ -29,6 +31,8 @@ pub(super) struct Document<'a> {
     /// `None`: there is no config.
     file: Option<&'a Path>,
     text: &'a str,
+    /// Both, for faults that are found when the plan is used.
+    kept: OnceCell<Option<Arc<(PathBuf, String)>>>,
     /// The values of variables.
     pub(super) env: &'a dyn Fn(&str) -> Option<String>,
     faults: RefCell<FaultList>,
@@ -131,6 +135,7 @@ impl<'a> Document<'a> {
         Self {
             file,
             text,
+            kept: OnceCell::new(),
             env,
             faults: RefCell::default(),
             unset: RefCell::default(),
@@ -291,12 +296,13 @@ impl<'a> Document<'a> {
         self.meant.borrow().iter().any(|(_, meant)| meant == key)
     }
 
-    /// Where a value was given, as faults name it.
-    pub(super) fn place(&self, origin: &Origin) -> String {
-        match origin.offset {
-            Some(offset) => place(self.file, self.text, offset, &origin.key),
-            None => origin.key.clone(),
-        }
+    /// Where a value was given, as faults name it that are found when the plan is used.
+    pub(super) fn place(&self, origin: &Origin) -> WrittenAt {
+        let kept = self.kept.get_or_init(|| {
+            let file = self.file?;
+            Some(Arc::new((file.to_path_buf(), self.text.to_string())))
+        });
+        WrittenAt::new(kept.clone(), origin.key.clone(), origin.offset)
     }
 
     /// Reports a fault of another file, which the value at `place` names.

@@ -43,6 +43,7 @@ mod raw;
 mod resolve;
 mod secret;
 mod shown;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -64,6 +65,7 @@ pub use plan::{
 };
 pub(crate) use plan::{SECRET_SHARDS, shown_program};
 pub use shown::Shown;
+pub(crate) use written::{WrittenAt, WrittenCall};
 
 pub use crate::load::{Burst, Distribution, RateStage, SEGMENT_FORM, Segment, ThinkTime, VuStage};
 pub use crate::protocol::{Arguments, Era, Operation, ProtocolChoice, Revision};

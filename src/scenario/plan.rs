@@ -1,6 +1,7 @@
 //! What a run will do: valid by construction, immutable, shared by all threads.
 //!
-//! A plan does not know where its values came from: a config, flags or defaults.
+//! A plan does not know where its values came from: a config, flags or defaults. It keeps
+//! only where each call is written, for faults that are found at the server.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -23,6 +24,7 @@ use super::json::{
 use super::marked::MarkedPlace;
 use super::oauth::OAuthWish;
 use super::shown::Shown;
+use super::written::WrittenCall;
 use crate::address;
 use crate::clock::Utc;
 use crate::data::DataSet;
@@ -637,6 +639,8 @@ pub struct Call {
     /// What is awaited of its answer.
     pub expectations: Expectations,
 }
+    /// Where it is written; `None`: neither in a config nor on the command line.
+    pub(crate) written: Option<WrittenCall>,
 
 impl Call {
     /// A call of which nothing is taken or expected.
@@ -651,6 +655,7 @@ impl Call {
             extracts: Vec::new(),
             expectations: Expectations::default(),
         }
+            written: None,
     }
 }
 

@@ -351,6 +351,12 @@ pub(super) struct CallEntry {
     pub(super) tool: Option<String>,
     /// `None`: at fault.
     pub(super) action: Option<Shown<Action>>,
+    /// Where it names what it calls.
+    pub(super) subject: Option<Origin>,
+    /// Where it gives arguments.
+    pub(super) arguments: Option<Origin>,
+    /// Where it says that it is marked.
+    pub(super) marked: Option<Origin>,
     pub(super) generate: bool,
     pub(super) isolation: Option<MarkedPlace>,
     pub(super) progress: bool,
@@ -1655,6 +1661,7 @@ fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
         None => Which::Known(level.keys()),
     };
     let mut keys = StepKeys::read(&mut table, which);
+    let given = keys.arguments.origin.clone();
     let action = kind.value.and_then(|kind| {
         let subject = match kind.subject {
             Some("tool") => Some((&keys.tool, TOOL.0)),
@@ -1688,6 +1695,8 @@ fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
     let place = table.place.clone();
     let uses = table.document.take_uses();
     table.finish();
+    let subjects = [&keys.tool, &keys.prompt, &keys.uri, &keys.method];
+    let subject = subjects.into_iter().find_map(|it| it.origin.clone());
     let is_written = uses.iter().any(|(_, it)| *it == Expression::Marker);
     let call = CallEntry {
         place,
@@ -1697,6 +1706,9 @@ fn read_call(mut table: Table<'_>, level: StepLevel) -> (StepKeys, CallEntry) {
         },
         tool: std::mem::take(&mut keys.tool).value.map(|tool| tool.value),
         action,
+        subject,
+        arguments: given,
+        marked: isolation.origin,
         generate: keys.generate.value.unwrap_or(false),
         isolation: marked.or(is_written.then_some(MarkedPlace::AsWritten)),
         progress: keys.progress.value.unwrap_or(false),

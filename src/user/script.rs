@@ -270,8 +270,7 @@ impl Script {
                 let flow = &target.plan.flows[*number];
                 sum += u64::from(flow.weight);
                 cumulative_weights.push(sum);
-                let compiled = compiler.flow(*number, flow);
-                flows.push(compiled.map_err(|error| cannot_prepare(&error))?);
+                flows.push(compiler.flow(*number, flow)?);
             }
             let method = match target.server.dialect().era() {
                 Era::Legacy => "initialize",
@@ -403,7 +402,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn flow(&mut self, number: usize, flow: &scenario::Flow) -> Result<Flow, PrepareError> {
+    fn flow(&mut self, number: usize, flow: &scenario::Flow) -> Result<Flow, UserError> {
         let mut scope = Scope::new(number);
         let mut steps = Vec::new();
         for (step_at, step) in flow.steps.iter().enumerate() {
@@ -462,15 +461,17 @@ impl Compiler<'_> {
     }
 
     /// All plain calls of a step are one turn.
-    fn turns(&mut self, names: RowNames<'_>, scope: &mut Scope) -> Result<Vec<Turn>, PrepareError> {
+    fn turns(&mut self, names: RowNames<'_>, scope: &mut Scope) -> Result<Vec<Turn>, UserError> {
         let step = names.step;
         let mut calls = Vec::new();
         let mut turns = Vec::new();
         for call in &step.calls {
+            let cannot = |error: PrepareError| cannot_prepare(&error, call);
             let operation = match &call.action.value {
                 Action::Call(operation) => operation,
                 Action::CodeMode { code, format } => {
-                    turns.extend(self.code_mode((code, format), call, names, scope)?);
+                    let both = self.code_mode((code, format), call, names, scope);
+                    turns.extend(both.map_err(cannot)?);
                     continue;
                 }
             };
@@ -482,9 +483,10 @@ impl Compiler<'_> {
             };
             let target = self.target;
             let mut prepared = match call.task {
-                true => self.task_call(operation, shown, call, names, scope)?,
-                false => self.call(&target.server, operation, shown, call, names, scope)?,
-            };
+                true => self.task_call(operation, shown, call, names, scope),
+                false => self.call(&target.server, operation, shown, call, names, scope),
+            }
+            .map_err(cannot)?;
             let is_looked_at = !call.extracts.is_empty() || !call.expectations.is_empty();
             if is_looked_at || step.until.is_some() {
                 let checker = Checker::new(
@@ -755,11 +757,19 @@ impl RowTable {
     }
 }
 
-fn cannot_prepare(error: &PrepareError) -> UserError {
-    let fault = UserError::usage(error.to_string());
+fn cannot_prepare(error: &PrepareError, call: &scenario::Call) -> UserError {
+    let written = call.written.as_ref().map(|written| match error {
+        PrepareError::ArgumentMismatch { .. } => written.arguments(),
+        _ => written.subject(),
+    });
+    let text = match written {
+        Some(at) => format!("{at}: {error}"),
+        None => error.to_string(),
+    };
+    let fault = UserError::usage(text.clone());
     match error {
         // The server's fault, not the command line's.
-        PrepareError::ToolExcluded { .. } => UserError::could_not_run(error.to_string())
+        PrepareError::ToolExcluded { .. } => UserError::could_not_run(text)
             .hint("the specification forbids clients to call such a tool: mend its definition"),
         PrepareError::NoSuchMethod { .. } => {
             fault.hint("leave this step out, or give `--protocol legacy`")

@@ -331,8 +331,9 @@ fn a_marker_without_a_place_is_refused_before_any_call() {
         isolation = true
         "#,
         &[
-            "tools/call add: `isolation` finds no place: the tool has no argument that takes any text",
-            "tools/call whoami: `isolation` finds no place",
+            "a.toml:6:21: scenario[1].isolation: `isolation` finds no place: the tool has no \
+             argument that takes any text",
+            "a.toml:11:21: scenario[2].isolation: `isolation` finds no place",
             "isolation = \"text\"",
         ],
     );

@@ -29,10 +29,14 @@ fn all_faults_are_told_at_once_and_nothing_is_called() {
     let run = load_run(&server.url(), &arguments).file("a.toml", FAULTY);
     let finished = run.run().expect_code(2);
     for text in [
-        "the server does not list the tool `serch`; did you mean `search`?",
-        "the server does not list the resource `demo://readm`; did you mean `demo://readme`?",
-        "the server does not list the prompt `summarise`; did you mean `summarize`?",
-        "tools/call add: the arguments break the input schema of `add`: b: value is not of type",
+        "a.toml:4:12: scenario[1].tool: the server does not list the tool `serch`; did you mean \
+         `search`?",
+        "a.toml:7:11: scenario[2].uri: the server does not list the resource `demo://readm`; did \
+         you mean `demo://readme`?",
+        "a.toml:10:14: scenario[3].prompt: the server does not list the prompt `summarise`; did \
+         you mean `summarize`?",
+        "a.toml:15:17: scenario[4].arguments: the arguments break the input schema of `add`: b: \
+         value is not of type",
         "--no-preflight",
     ] {
         assert!(finished.stderr.contains(text), "{text}: {finished}");

@@ -17,6 +17,7 @@ use crate::scenario::plan::{Action, Call, Flow, Step};
 use crate::scenario::raw::{CallEntry, FlowEntry, StepEntry};
 use crate::scenario::secret::{hide_credentials, map_strings, without_credentials};
 use crate::scenario::shown::Shown;
+use crate::scenario::written::WrittenCall;
 use crate::template::{self, Expression};
 
 impl Resolver<'_> {
@@ -32,6 +33,15 @@ impl Resolver<'_> {
             let mut flow = Flow::from(operation.map(Action::Call));
             for call in flow.steps.iter_mut().flat_map(|step| &mut step.calls) {
                 call.generate = generate;
+                if is_tool_call(&call.action.value) {
+                    let at = |flag| self.document.place(&Origin::flag(flag));
+                    call.written = Some(WrittenCall {
+                        whole: at("--tool"),
+                        subject: None,
+                        arguments: (!generate).then(|| at("--args")),
+                        isolation: None,
+                    });
+                }
                 call.task = self.overrides.task && is_tool_call(&call.action.value);
             }
             vec![flow]
@@ -283,7 +293,14 @@ impl Resolver<'_> {
                 })
             });
             let action = call.action?;
+            let at = |origin: &Origin| self.document.place(origin);
             Some(Call {
+                written: Some(WrittenCall {
+                    whole: at(&call.place),
+                    subject: call.subject.as_ref().map(at),
+                    arguments: call.arguments.as_ref().map(at),
+                    isolation: call.marked.as_ref().map(at),
+                }),
                 name: call.name.value.map(|name| name.shown),
                 generate: call.generate,
                 isolation: call.isolation,

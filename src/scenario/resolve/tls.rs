@@ -47,7 +47,9 @@ impl Resolver<'_> {
     fn places(&self, settings: &Settings) -> TlsPlaces {
         let usual = TlsPlaces::default();
         let place = |origin: &Option<Origin>, usual: String| {
-            let given = origin.as_ref().map(|origin| self.document.place(origin));
+            let given = origin
+                .as_ref()
+                .map(|origin| self.document.place(origin).to_string());
             given.unwrap_or(usual)
         };
         TlsPlaces {
