@@ -591,7 +591,8 @@ impl Step {
     /// would share it, each has its own behind it.
     pub fn row_name(&self, call: &Call, shown: &Operation) -> Option<String> {
         let name = call.name.as_ref().or(self.name.as_ref())?;
-        let is_shared = call.name.is_none() && self.calls.len() > 1;
+        let is_code_mode = matches!(call.action.value, Action::CodeMode { .. });
+        let is_shared = is_code_mode || call.name.is_none() && self.calls.len() > 1;
         Some(match is_shared {
             true => format!("{name}: {}", template::named(&shown.label())),
             false => name.clone(),
@@ -638,9 +639,9 @@ pub struct Call {
     pub extracts: Vec<Extract>,
     /// What is awaited of its answer.
     pub expectations: Expectations,
-}
     /// Where it is written; `None`: neither in a config nor on the command line.
     pub(crate) written: Option<WrittenCall>,
+}
 
 impl Call {
     /// A call of which nothing is taken or expected.
@@ -654,8 +655,8 @@ impl Call {
             task: false,
             extracts: Vec::new(),
             expectations: Expectations::default(),
-        }
             written: None,
+        }
     }
 }
 

@@ -1377,7 +1377,7 @@ impl StepLevel {
     fn keys_of(self, kind: &StepType) -> Vec<&'static str> {
         let common = self.keys().iter().copied();
         let is_of_all = |key: &&str| match kind.method {
-            StepMethod::CodeMode => ["weight", "once", "repeat", "think"].contains(key),
+            StepMethod::CodeMode => ["weight", "name", "once", "repeat", "think"].contains(key),
             _ => true,
         };
         let common = common.filter(is_of_all);

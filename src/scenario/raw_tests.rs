@@ -173,7 +173,7 @@ fn the_schema_and_the_reader_judge_flows_alike() {
         ("type = \"code_mode\"\ncode = \"x\"".to_string(), true),
         (
             "type = \"code_mode\"\ncode = \"x\"\nname = \"y\"".to_string(),
-            false,
+            true,
         ),
         (
             "type = \"ping\"\nextract = { a = \"$.b\" }".to_string(),

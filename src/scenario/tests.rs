@@ -753,7 +753,7 @@ fn steps_at_fault() {
         &[
             "a.toml:1:1: scenario[1]: the key `code` is missing; expected the code to validate and run",
             "a.toml:3:1: scenario[1].parallel: unknown key; expected one of `type`, `weight`, \
-                 `repeat`, `think`, `code`, `format`",
+                 `name`, `repeat`, `think`, `code`, `format`",
             "a.toml:4:10: scenario[1].format: found a whole number; expected a language such as \
                  `graphql` or `sql`",
         ],

@@ -93,6 +93,30 @@ fn code_mode_executes_what_was_approved() {
     }
 }
 
+/// As with several calls of one step, each has its own behind it.
+#[test]
+fn a_name_of_code_mode_is_that_of_both_calls() {
+    let server = FakeServer::on_call(|request, connection| match is_of(request, "execute_code") {
+        true => connection.done(request),
+        false => connection.json(&request.result(&json!({"approval_token": "x"}))),
+    });
+    let config = format!("{CODE_MODE}name = \"report\"\n");
+    let arguments = ["--config=a.toml", "--iterations=2", "--vus=1"];
+    let run = load_run(&server.url(), &arguments).file("a.toml", &config);
+    let report = run.run().expect_code(0).checked_report();
+    let names: Vec<&Value> = list(&report["operations"])
+        .iter()
+        .map(|it| &it["name"])
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "report: tools/call validate_code",
+            "report: tools/call execute_code"
+        ]
+    );
+}
+
 /// A step that fails ends the iteration: nothing is executed without an approval.
 #[test]
 fn without_an_approval_nothing_is_executed() {
