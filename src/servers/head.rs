@@ -67,6 +67,23 @@ pub(super) fn parse_head<T>(
     }
 }
 
+/// The path of a request's target, without its query. Targets in absolute form, which clients
+/// send to proxies, are taken by servers too (RFC 9112 section 3.2.2).
+pub(super) fn path_of(target: &str) -> &str {
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| {
+        let start = target.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    let path = scheme.map_or(target, |scheme| {
+        let rest = &target[scheme.len()..];
+        rest.find(['/', '?']).map_or("", |at| &rest[at..])
+    });
+    match path.split('?').next().unwrap_or(path) {
+        "" if scheme.is_some() => "/",
+        path => path,
+    }
+}
+
 /// How the body is framed that these headers announce.
 ///
 /// # Errors

@@ -234,6 +234,11 @@ mod tests {
         };
         check("POST / HTTP/1.1", 404);
         check("POST /mcp/ HTTP/1.1", 404);
+        check("POST http://127.0.0.1:1 HTTP/1.1", 404);
+        check("POST http://127.0.0.1:1?a=/mcp HTTP/1.1", 404);
+        // As through a proxy (RFC 9112 section 3.2.2): 405 and 406 are of the endpoint.
+        check("GET http://127.0.0.1:1/mcp HTTP/1.1", 405);
+        check("POST HTTP://[::1]:8080/mcp?a=b HTTP/1.1", 406);
         check("GET /mcp HTTP/1.1", 405);
         check("PATCH /mcp HTTP/1.1", 405);
         check("POST /mcp HTTP/1.1\r\nAccept: */*", 406);

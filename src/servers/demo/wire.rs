@@ -6,7 +6,7 @@
 //! a [`HttpRefusal`] and never in a panic.
 
 use super::super::head::{
-    BodyFraming, HEAD_MAX, HttpRefusal, body_framing, find_head_end, parse_head, refuse,
+    BodyFraming, HEAD_MAX, HttpRefusal, body_framing, find_head_end, parse_head, path_of, refuse,
 };
 
 /// The largest request body; real servers draw the line here too.
@@ -273,7 +273,7 @@ fn read_head(
             Some("DELETE") => HttpMethod::Delete,
             _ => HttpMethod::Other,
         },
-        path: target.split('?').next().unwrap_or(target).to_string(),
+        path: path_of(target).to_string(),
         ..DemoRequestHead::default()
     };
     let mut accepted = (false, false);
