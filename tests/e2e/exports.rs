@@ -225,11 +225,20 @@ fn a_collector_that_is_gone_or_refuses_costs_points_alone() {
         connection.write("HTTP/1.1 507 Full\r\n\r\n");
         connection.flood_raw("no room ")
     });
+    // Whether it took the points would stand in the rest.
+    let endless = FakeServer::start(|_: &Request, connection: &mut Connection| {
+        connection.write("HTTP/1.1 200 OK\r\n\r\n");
+        connection.flood_raw("{\"partialSuccess\":")
+    });
+    let cut = FakeServer::start(|_: &Request, connection: &mut Connection| {
+        connection.write("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}");
+        Next::Close
+    });
     let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = gone.local_addr().expect("an address");
     drop(gone);
     let server = demo(DemoOptions::default());
-    let servers = [&refusing, &garbled, &flooding].map(FakeServer::address);
+    let servers = [&refusing, &garbled, &flooding, &endless, &cut].map(FakeServer::address);
     let outs = servers.into_iter().chain([address]);
     let outs: Vec<String> = outs.map(|it| format!("--out=otlp=http://{it}")).collect();
     let outs: Vec<&str> = outs.iter().map(String::as_str).collect();
@@ -241,6 +250,8 @@ fn a_collector_that_is_gone_or_refuses_costs_points_alone() {
         "answered 503: too\\u{1b}[1m busy",
         "answered 400: d\u{fffd}j\u{fffd} plein",
         "answered 507: no room no room",
+        "answered 200, but its answer is longer than 64 KiB",
+        "answered 200, but its answer broke off",
         "refused",
     ];
     for (export, why) in exports.iter().zip(expected) {

@@ -22,7 +22,7 @@ use crate::network::{Network, ProxyChoice};
 use crate::report::exposition::families;
 use crate::scenario::Header;
 use crate::text::shown_text;
-use crate::units::plural;
+use crate::units::{format_bytes, plural, without_zeros};
 use model::{OtlpAnswer, OtlpRequest};
 
 /// Between two requests.
@@ -81,13 +81,10 @@ impl Otlp {
         let answer = request.build().send(body);
         let mut answer = answer.map_err(|error| match error {
             ureq::Error::Timeout(_) => format!("no answer within {} s", TIMEOUT.as_secs()),
-            // Without ureq's word for the kind.
-            ureq::Error::Other(fault) => fault.to_string(),
-            ureq::Error::Io(fault) => reason(&fault),
-            other => other.to_string(),
+            other => why(other),
         })?;
         let status = answer.status();
-        let body = read(answer.body_mut());
+        let (body, fault) = read(answer.body_mut());
         if !status.is_success() {
             let said = match body.trim() {
                 "" => String::new(),
@@ -95,13 +92,18 @@ impl Otlp {
             };
             return Err(format!("the collector answered {}{said}", status.as_u16()));
         }
-        match OtlpAnswer::rejected(&body) {
-            Some((n_rejected, why)) => Err(format!(
+        // Whether it took all points stands in the answer.
+        match (fault, OtlpAnswer::rejected(&body)) {
+            (Some(fault), _) => Err(format!(
+                "the collector answered {}, but its answer {fault}",
+                status.as_u16()
+            )),
+            (None, Some((n_rejected, why))) => Err(format!(
                 "the collector rejected {}: {}",
                 plural(n_rejected, "point", "points"),
                 shown_text(&why, ANSWER_TOLD)
             )),
-            None => Ok(()),
+            (None, None) => Ok(()),
         }
     }
 }
@@ -147,16 +149,32 @@ fn endpoint(url: &str) -> Result<String, UserError> {
     })
 }
 
-/// The beginning of an answer, as far as it comes and whatever its bytes are: how it went is
-/// in its status.
-fn read(body: &mut Body) -> String {
+/// Without ureq's word for the kind.
+fn why(error: ureq::Error) -> String {
+    match error {
+        ureq::Error::Other(fault) => fault.to_string(),
+        ureq::Error::Io(fault) => reason(&fault),
+        other => other.to_string(),
+    }
+}
+
+/// The beginning of an answer, as far as it comes and whatever its bytes are, and why that is
+/// not all of it.
+fn read(body: &mut Body) -> (String, Option<String>) {
     let mut bytes = Vec::new();
-    // What came before a fault is told.
-    let _ = body
-        .as_reader()
-        .take(ANSWER_BYTES_MAX)
-        .read_to_end(&mut bytes);
-    String::from_utf8_lossy(&bytes).into_owned()
+    let mut bounded = body.as_reader().take(ANSWER_BYTES_MAX + 1);
+    let fault = match bounded.read_to_end(&mut bytes) {
+        Ok(n_bytes) if n_bytes as u64 > ANSWER_BYTES_MAX => {
+            let most = without_zeros(&format_bytes(ANSWER_BYTES_MAX));
+            Some(format!("is longer than {most}"))
+        }
+        Ok(_) => None,
+        Err(error) => match ureq::Error::from(error) {
+            ureq::Error::Timeout(_) => Some(format!("did not end within {} s", TIMEOUT.as_secs())),
+            other => Some(format!("broke off: {}", why(other))),
+        },
+    };
+    (String::from_utf8_lossy(&bytes).into_owned(), fault)
 }
 
 #[cfg(test)]
