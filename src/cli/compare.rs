@@ -51,7 +51,7 @@ pub(super) fn compare(
     }
     let of_history = base.iter().map(|run| &run.file);
     refuse_input(
-        &output,
+        output.path(),
         args.files.iter().chain(&args.base).chain(of_history),
     )?;
     check_sides(&base, &new)?;

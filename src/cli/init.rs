@@ -10,6 +10,7 @@ use super::args::Init;
 use super::common::{current_folder, live_style, load_plan, under_signals, write_to_stdout};
 use super::exit;
 use super::oauth::authorize;
+use super::outputs::{key_of_environment, refuse_input};
 use crate::clock;
 use crate::coordinator::first_token;
 use crate::error::UserError;
@@ -29,6 +30,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     let may_overwrite = args.force || args.yes;
     let with_all = args.all;
     let output = args.output.take();
+    let key = args.oauth_private_key.clone().map(PathBuf::from);
     let wish = args.oauth_wish()?;
     let overrides = Overrides {
         timeout: args.timeout.or(Some(defaults::INIT_TIMEOUT)),
@@ -41,6 +43,13 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     };
     let target = Output::of(output.as_deref())?;
     target.check(may_overwrite)?;
+    if let Some(plan) = &plan {
+        let mut read = plan.files_read();
+        read.extend(key.into_iter().chain(key_of_environment()));
+        for path in [target.file(), target.schema().as_deref()] {
+            refuse_input(path, &read)?;
+        }
+    }
     let mut offer = match plan {
         Some(mut plan) => {
             // Those so far are of a load, and none is made here.
@@ -169,6 +178,19 @@ impl Output {
         })
     }
 
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(path),
+        }
+    }
+
+    /// The schema that the first line of a config file names, beside it.
+    fn schema(&self) -> Option<PathBuf> {
+        let config = self.file()?;
+        Some(config.with_file_name(init::SCHEMA_FILE))
+    }
+
     /// Before the server is asked: it may take a while.
     fn check(&self, may_overwrite: bool) -> Result<(), UserError> {
         match self {
@@ -209,13 +231,12 @@ impl Output {
 }
 
 impl Output {
-    /// Writes the schema that the first line of a config file names, beside it. One
-    /// that is there is kept unless files may be overwritten. Gives what was written.
+    /// Writes the schema. One that is there is kept unless files may be overwritten. Gives
+    /// what was written.
     fn write_schema(&self, may_overwrite: bool) -> Result<Option<PathBuf>, UserError> {
-        let Self::File(config) = self else {
+        let Some(path) = self.schema() else {
             return Ok(None);
         };
-        let path = config.with_file_name(init::SCHEMA_FILE);
         if path.exists() && !may_overwrite {
             return Ok(None);
         }

@@ -86,7 +86,7 @@ impl OutputWish {
         // The config that is found, where none is named; in a folder that is gone, none is.
         let folder = current_folder().ok();
         let found = folder.and_then(|folder| find_config(&folder));
-        let key = variable(OAUTH_KEY_VARIABLE).map(PathBuf::from);
+        let key = key_of_environment();
         let inputs = self.inputs.iter().map(Path::new);
         let inputs = inputs.chain(files_read.iter().map(PathBuf::as_path));
         taken.refuse_inputs(inputs.chain(found.as_deref()).chain(key.as_deref()))?;
@@ -107,6 +107,11 @@ impl OutputWish {
         }
         Ok(outputs)
     }
+}
+
+/// The file of the key that the environment names.
+pub(super) fn key_of_environment() -> Option<PathBuf> {
+    variable(OAUTH_KEY_VARIABLE).map(PathBuf::from)
 }
 
 /// The places so far, by the flags that name them; `None` is stdout.
@@ -150,19 +155,19 @@ impl Taken {
     }
 }
 
-/// Refuses an output that would replace one of the files that are read.
+/// Refuses an output that would replace one of the files that are read; `None` is stdout.
 ///
 /// # Errors
 /// Where it is one of them.
-pub(super) fn refuse_input<'a>(
-    output: &ReportFile,
-    inputs: impl IntoIterator<Item = &'a String>,
+pub(super) fn refuse_input<'a, P: AsRef<Path> + ?Sized + 'a>(
+    output: Option<&Path>,
+    inputs: impl IntoIterator<Item = &'a P>,
 ) -> Result<(), UserError> {
     let mut taken = Taken::default();
-    if let Some(path) = output.path() {
+    if let Some(path) = output {
         taken.take("--output", Some(path))?;
     }
-    taken.refuse_inputs(inputs.into_iter().map(Path::new))
+    taken.refuse_inputs(inputs.into_iter().map(AsRef::as_ref))
 }
 
 fn would_replace(flag: &str, input: &Path) -> UserError {

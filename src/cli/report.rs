@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 
 pub(super) fn report(args: &ShowReport, terminal: &Terminal) -> Result<u8, UserError> {
     let output = ReportFile::open(Path::new(args.output.as_deref().unwrap_or("-")))?;
-    refuse_input(&output, &args.files)?;
+    refuse_input(output.path(), &args.files)?;
     let mut stored = Vec::new();
     for file in &args.files {
         stored.push(read_stored(Path::new(file))?);

@@ -154,6 +154,29 @@ fn a_file_is_not_overwritten_unasked() {
     assert_eq!(written(&finished), "mine");
 }
 
+/// Neither by the config nor by the schema beside it, and before the server is asked.
+#[test]
+fn what_is_read_is_not_replaced() {
+    let url = format!("http://127.0.0.1:{}/mcp", port::unused());
+    for (file, output) in [
+        ("token.txt", "token.txt"),
+        ("token.txt", "./token.txt"),
+        ("loadtest.schema.json", "a.toml"),
+    ] {
+        let words = [
+            &*url,
+            "--force",
+            &format!("--output={output}"),
+            &format!("--token-file={file}"),
+        ];
+        let finished = init(&words, folder_with(file, "mine")).expect_code(2);
+        let told = format!("`--output` would replace `{file}`, which is read");
+        assert!(finished.stderr.contains(&told), "{finished}");
+        let kept = std::fs::read_to_string(finished.dir.path().join(file));
+        assert_eq!(kept.expect("the file"), "mine");
+    }
+}
+
 #[test]
 fn a_template_needs_no_server() {
     let finished = init(&[], TempDir::new()).expect_code(0);
