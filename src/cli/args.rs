@@ -970,7 +970,7 @@ command! {
         example = "Two runs; several a side, made in turn, tell more:\n  $ {command_name} --base before.json after.json\n  $ {command_name} --base a1.json --base a2.json --base a3.json b1.json b2.json b3.json",
         example = "The latest run with the last five of the same plan:\n  $ {command_name} --history .pmcp/reports latest.json",
         note = "Beyond its margin a figure is worse or better: 5% of p50 and rate, 10% of p95 and p99, 0.1 percentage points of errors. p50, p95 and errors decide, of all calls, of operations with 5% of them and of flows; the rate of all calls too, p99 of all calls where it changed by more than its margin, and what --tolerance names.",
-        error_code(0, "nothing is worse"),
+        error_code(0, "nothing is worse, or there is not enough data to say"),
         error_code(1, "the output could not be written"),
         error_code(2, "the command line is at fault, or the runs are not comparable"),
         error_code(3, "worse; with --fail-on-unclear also not enough data")
