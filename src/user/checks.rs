@@ -311,6 +311,24 @@ impl Shared {
         });
     }
 
+    /// Keeps the first exchange of a cause where calls have traces: the server's own traces
+    /// say what became of a call that timed out or was refused.
+    #[cold]
+    pub(super) fn keep_traced(
+        &self,
+        row: usize,
+        (failure, message): (Failure, &str),
+        report: &CallReport,
+        request: &[u8],
+        trace: Option<u128>,
+    ) {
+        if self.recorder.borrow().violations.wants(row, failure) {
+            let of_error = report.error_text.as_deref();
+            let answer = report.result_text.as_deref().or(of_error);
+            self.keep_evidence(row, failure, message, answer, request, trace);
+        }
+    }
+
     /// Keeps the first exchange whose answer is not what it should be. Returns the message
     /// without secrets; it is empty where nobody would keep it. Only what is kept is
     /// cleaned: that takes a look at the whole answer, and every call may fail.

@@ -475,7 +475,8 @@ impl VirtualUser {
         let known = Some((call, &self.values[..]));
         let session = &mut self.session;
         self.shared.show(call.row, known, &report, session);
-        self.record(call, &report, iteration.intended);
+        let request = self.session.last_request();
+        self.record(call, &report, request, iteration.intended);
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);
         }
@@ -483,9 +484,23 @@ impl VirtualUser {
     }
 
     /// Records a call that has landed.
-    fn record(&self, call: &FlowCall, report: &CallReport, intended: Option<Instant>) {
+    fn record(
+        &self,
+        call: &FlowCall,
+        report: &CallReport,
+        request: &[u8],
+        intended: Option<Instant>,
+    ) {
         if let Some(intended) = intended {
             self.shared.late(self.could_start(intended), report.sent);
+        }
+        if let Err(Trouble::Failed { failure, message }) = &report.result
+            && !self.shared.script.plan.trace.is_off()
+        {
+            let trace = call.trace.and_then(|slot| trace_id(&self.values[slot]));
+            let told = (*failure, message.as_str());
+            self.shared
+                .keep_traced(call.row, told, report, request, trace);
         }
         self.shared.ended(call.row, report, intended);
         if report.result.is_ok() && self.shared.is_slow(call.row, report, intended) {
@@ -552,7 +567,7 @@ impl VirtualUser {
             is_met &= shared.judge(call, is_last, &mut report, &mut session, taking);
             let known = Some((call, &self.values[..]));
             shared.show(call.row, known, &report, &mut session);
-            self.record(call, &report, iteration.intended);
+            self.record(call, &report, session.last_request(), iteration.intended);
             if self.after(&report) != After::Fine {
                 after = self.after(&report);
             }

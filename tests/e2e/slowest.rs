@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::fake_server::{FakeServer, Request};
+use crate::fake_server::{FakeServer, Next, Request};
 use crate::load_run::{LoadRun, list, number};
 use crate::program::{Finished, loadtest};
 
@@ -126,4 +126,37 @@ fn each_call_has_a_trace_that_the_report_names() {
         let id = slowest(&report)[0]["trace_id"].as_str().expect("a trace");
         assert!(finished_well.stdout.contains(id), "{finished_well}");
     }
+}
+
+/// What became of a call without an answer is known to the server's own traces alone.
+#[test]
+fn time_outs_and_http_errors_name_their_trace() {
+    let server = FakeServer::on_call(|request, connection| {
+        match request.message()["params"]["arguments"]["n"].as_u64() {
+            Some(10) => {
+                connection.wait_until_or_gone(|| false);
+                Next::Close
+            }
+            Some(11) => connection.answer(503, &[], "busy"),
+            _ => connection.done(request),
+        }
+    });
+    let finished = run(&server.url(), "timeout = \"300ms\"", "", &["--trace"]).expect_code(0);
+    let report = finished.checked_report();
+    let evidence = list(&report["evidence"]);
+    let sent = server.log_of("tools/call");
+    let ids: Vec<String> = sent.iter().filter_map(in_meta).collect();
+    let ids: Vec<String> = ids.iter().map(|it| trace_id(it)).collect();
+    for cause in ["timeout.waiting", "http.503"] {
+        let exchange = evidence.iter().find(|it| it["cause"] == cause);
+        let exchange = exchange.unwrap_or_else(|| panic!("{cause}: {finished}"));
+        let id = exchange["trace_id"].as_str().expect("a trace");
+        assert!(ids.iter().any(|it| it == id), "{exchange:#}");
+        let request = exchange["request"].as_str().expect("a request");
+        assert!(request.contains(id), "{exchange:#}");
+        assert!(finished.stdout.contains(id), "{finished}");
+    }
+    // Without traces there is nothing to look up.
+    let finished = run(&server.url(), "timeout = \"300ms\"", "", &[]).expect_code(0);
+    assert!(list(&finished.checked_report()["evidence"]).is_empty());
 }
