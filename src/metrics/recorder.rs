@@ -4,6 +4,8 @@
 //! one, and the coordinator merges the full one into its totals. No lock, no
 //! allocation per sample but for the first failure of a kind.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
     AboveLimits, AddressTallies, AnswerPieces, AnswerTimes, AskedWaits, Counters, Failure,
@@ -248,6 +250,9 @@ const EXAMPLES_PER_FAILURE: usize = 3;
 /// Causes for which messages are kept.
 const EXAMPLE_FAILURES_MAX: usize = 64;
 
+/// Messages remembered that are known without their secrets.
+const PASSED_OVER_MAX: usize = 16;
+
 /// Messages of failures. Those of handshakes are not examples of calls that failed by the
 /// same cause.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -273,6 +278,8 @@ impl Examples {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Messages {
     by_failure: Vec<(Failure, Vec<String>)>,
+    /// Of messages that are known once secrets are out of them, as hashes: no secret is kept.
+    passed_over: Vec<u64>,
 }
 
 impl Messages {
@@ -287,7 +294,28 @@ impl Messages {
         };
         let cut = || cut(message, MESSAGE_CHARS_MAX);
         let mut known = known.into_iter().flat_map(|(_, messages)| messages);
-        has_room && !message.is_empty() && !known.any(|known| cut().eq(known.chars()))
+        has_room
+            && !message.is_empty()
+            && !known.any(|known| cut().eq(known.chars()))
+            && !self.is_passed_over(failure, message)
+    }
+
+    /// Has a message not be wanted again that becomes one that is known once secrets are out
+    /// of it, for to take them out takes a look at the whole answer. A few of them are
+    /// remembered, the last ones.
+    pub fn pass_over(&mut self, failure: Failure, message: &str, cleaned: &str) {
+        if message == cleaned || self.wants(failure, cleaned) {
+            return;
+        }
+        if self.passed_over.len() >= PASSED_OVER_MAX {
+            self.passed_over.remove(0);
+        }
+        self.passed_over.push(hash_of(failure, message));
+    }
+
+    fn is_passed_over(&self, failure: Failure, message: &str) -> bool {
+        // Most often there are none.
+        !self.passed_over.is_empty() && self.passed_over.contains(&hash_of(failure, message))
     }
 
     /// Keeps the message if it is new and there is room.
@@ -317,6 +345,12 @@ impl Messages {
             .find(|(f, _)| *f == failure)
             .map_or(&[], |(_, messages)| messages)
     }
+}
+
+fn hash_of(failure: Failure, message: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (failure, message).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// What became of the arrivals of a population.
@@ -621,6 +655,32 @@ mod tests {
         assert_eq!(total.rows[0].service_ok.len(), 2);
         assert_eq!(total.rows[0].received.sum, 2000);
         assert_eq!(total.rows[0].unchecked, [("result_too_large", 2)]);
+    }
+
+    #[test]
+    fn a_message_that_is_known_without_its_secret_is_not_wanted_again() {
+        let mut examples = Messages::default();
+        let is_wanted =
+            |of: &Messages, secret: &str| of.wants(Failure::Tool, &format!("no {secret}"));
+        let take = |of: &mut Messages, secret: &str| {
+            of.pass_over(Failure::Tool, &format!("no {secret}"), "no ***");
+        };
+        // It is the first of its kind, which is kept.
+        take(&mut examples, "geheim0");
+        assert!(is_wanted(&examples, "geheim0"));
+        examples.offer(Failure::Tool, "no ***");
+        take(&mut examples, "geheim0");
+        assert!(!is_wanted(&examples, "geheim0"));
+        assert!(
+            is_wanted(&examples, "geheim1"),
+            "what is new may be another"
+        );
+        assert!(examples.wants(Failure::Rpc(1), "no geheim0"));
+        for n in 0..2 * PASSED_OVER_MAX {
+            take(&mut examples, &format!("geheim{n}"));
+        }
+        assert_eq!(examples.passed_over.len(), PASSED_OVER_MAX);
+        assert!(!format!("{examples:?}").contains("geheim"));
     }
 
     #[test]

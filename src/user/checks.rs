@@ -351,8 +351,12 @@ impl Shared {
         let request = String::from_utf8_lossy(request);
         let answer = answer.unwrap_or_default();
         if !is_evidence {
-            let [message] = redactor.cleaned_exchange([message], [&request, answer]);
-            return message;
+            let [cleaned] = redactor.cleaned_exchange([message], [&request, answer]);
+            recorder
+                .examples
+                .calls
+                .pass_over(failure, message, &cleaned);
+            return cleaned;
         }
         let trace = trace.or_else(|| trace_of_request(&request));
         let texts = [message, &request, answer];
