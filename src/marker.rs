@@ -30,6 +30,12 @@ pub const MARKER_CHARS: usize = PREFIX.len() + 8 + 8 + 8 + 11 + 12;
 /// The bytes kept before and behind a marker that does not belong where it was found.
 const EXCERPT_BYTES: usize = 700;
 
+/// What is between two events of a stream.
+const BLANK_LINES: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+
+/// Messages of which a marker of another user is kept, until it is asked for.
+const FOREIGN_MAX: usize = 32;
+
 /// Who sent a marker, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Marker {
@@ -127,8 +133,11 @@ pub struct FoundMarkers {
     pub has_own: bool,
     /// One of another run.
     pub has_other_run: bool,
-    /// The first of another user of this run.
-    pub foreign: Option<ForeignMarker>,
+    /// The first of another user of this run, in each message of a stream: a blank line is
+    /// between any two. At most 32.
+    pub foreign: Vec<ForeignMarker>,
+    /// Messages that had one, beyond these.
+    pub n_more: u64,
 }
 
 impl FoundMarkers {
@@ -138,8 +147,14 @@ impl FoundMarkers {
         Self {
             has_own: self.has_own || later.has_own,
             has_other_run: self.has_other_run || later.has_other_run,
-            foreign: self.foreign.or(later.foreign),
+            foreign: [self.foreign, later.foreign].concat(),
+            n_more: self.n_more + later.n_more,
         }
+    }
+
+    /// Messages that had a marker of another user.
+    pub fn n_foreign(&self) -> u64 {
+        self.foreign.len() as u64 + self.n_more
     }
 }
 
@@ -161,6 +176,9 @@ pub struct MarkerSearch {
     tail: Vec<u8>,
     /// Nothing of this answer came before.
     is_at_start: bool,
+    /// A blank line came since the last marker of another user: what comes now is of another
+    /// message.
+    is_apart: bool,
     found: FoundMarkers,
 }
 
@@ -172,6 +190,7 @@ impl MarkerSearch {
             user,
             tail: Vec::new(),
             is_at_start: true,
+            is_apart: true,
             found: FoundMarkers::default(),
         }
     }
@@ -185,19 +204,17 @@ impl MarkerSearch {
 
     /// What was found since this was last asked, of a text that goes on.
     pub fn take_so_far(&mut self) -> FoundMarkers {
+        self.is_apart = true;
         std::mem::take(&mut self.found)
     }
 
-    /// Forgets the foreign marker where it came in this text.
+    /// Forgets the foreign markers that came in this text.
     pub fn disown(&mut self, text: &str) {
-        let is_there = |foreign: &ForeignMarker| {
+        self.found.foreign.retain(|foreign| {
             let mut marker = String::with_capacity(MARKER_CHARS);
             self.key.push(&foreign.marker, &mut marker);
-            text.contains(&marker)
-        };
-        if self.found.foreign.as_ref().is_some_and(is_there) {
-            self.found.foreign = None;
-        }
+            !text.contains(&marker)
+        });
     }
 
     /// Searches the next piece.
@@ -208,6 +225,11 @@ impl MarkerSearch {
             // Those that began before the piece: the others are found in it.
             let mut joint = std::mem::take(&mut self.tail);
             joint.extend_from_slice(&piece[..piece.len().min(REST_MAX)]);
+            // The blank line itself may be cut.
+            let mut starts = n_tail.saturating_sub(3)..n_tail;
+            let is_cut =
+                |at: usize, line: &[u8]| at + line.len() > n_tail && joint[at..].starts_with(line);
+            self.is_apart |= starts.any(|at| BLANK_LINES.iter().any(|line| is_cut(at, line)));
             self.search(&joint, n_tail, piece);
             self.tail = joint;
         }
@@ -234,9 +256,11 @@ impl MarkerSearch {
     /// piece that the text ends in, where it is longer.
     fn search(&mut self, text: &[u8], end: usize, behind: &[u8]) {
         let mut from = 0;
+        // Behind the last marker of another user.
+        let mut behind_last = 0;
         while let Some(at) = memmem::find(&text[from..], PREFIX).map(|at| from + at) {
             if at >= end {
-                return;
+                break;
             }
             from = at + PREFIX.len();
             let read = text.get(from..at + MARKER_CHARS);
@@ -246,17 +270,35 @@ impl MarkerSearch {
                 Some(ReadMarker::Marker(marker)) if marker.user == self.user => {
                     self.found.has_own = true;
                 }
-                Some(ReadMarker::Marker(marker)) if self.found.foreign.is_none() => {
+                Some(ReadMarker::Marker(marker)) => {
+                    let is_apart = self.is_apart || has_blank_line(&text[behind_last..at]);
+                    self.is_apart = false;
+                    behind_last = at + MARKER_CHARS;
+                    if !is_apart {
+                        continue;
+                    }
+                    if self.found.foreign.len() >= FOREIGN_MAX {
+                        self.found.n_more += 1;
+                        continue;
+                    }
                     let excerpt = match behind {
                         [] => excerpt(text, at, self.is_at_start),
                         _ => excerpt(&[&text[..end], behind].concat(), at, false),
                     };
-                    self.found.foreign = Some(ForeignMarker { marker, excerpt });
+                    self.found.foreign.push(ForeignMarker { marker, excerpt });
                 }
-                Some(ReadMarker::Marker(_)) => {}
             }
         }
+        if !self.is_apart && behind_last < end {
+            self.is_apart = has_blank_line(&text[behind_last..end]);
+        }
     }
+}
+
+/// Whether an event of a stream ends in it.
+fn has_blank_line(text: &[u8]) -> bool {
+    let mut lines = BLANK_LINES.iter();
+    lines.any(|line| memmem::find(text, line).is_some())
 }
 
 /// What stands around a marker. Text before it may have come earlier, unless the text is
@@ -311,13 +353,13 @@ mod tests {
         assert_eq!(text.len(), MARKER_CHARS);
         let answer = format!("{{\"text\":\"hello {text}!\"}}");
         let own = found(&key, 3, &[answer.as_bytes()]);
-        assert!(own.has_own && own.foreign.is_none() && !own.has_other_run);
-        let other = found(&key, 4, &[answer.as_bytes()]);
-        let foreign = other.foreign.expect("a foreign one");
+        assert!(own.has_own && own.foreign.is_empty() && !own.has_other_run);
+        let mut other = found(&key, 4, &[answer.as_bytes()]);
+        let foreign = other.foreign.pop().expect("a foreign one");
         assert_eq!((foreign.marker, foreign.excerpt), (sent, answer.clone()));
         assert!(!other.has_own);
         let later = found(&MarkerKey::of_seed(8), 4, &[answer.as_bytes()]);
-        assert!(later.has_other_run && later.foreign.is_none());
+        assert!(later.has_other_run && later.foreign.is_empty());
     }
 
     #[test]
@@ -328,7 +370,7 @@ mod tests {
             let mut bytes = good.clone().into_bytes();
             bytes[place] = if bytes[place] == b'0' { b'1' } else { b'0' };
             let found = found(&key, 4, &[&bytes]);
-            assert_eq!(found.foreign, None, "{place}");
+            assert_eq!(found.foreign, [], "{place}");
             assert!(!found.has_own);
         }
         for text in ["ltmark", &good[..MARKER_CHARS - 1], &good.to_uppercase()] {
@@ -346,8 +388,29 @@ mod tests {
             let mut search = MarkerSearch::new(key.clone(), 4);
             search.feed(foreign.as_bytes());
             search.disown(&told);
-            assert_eq!(search.take().foreign.is_some(), is_left);
+            assert_eq!(search.take().foreign.len(), usize::from(is_left));
         }
+    }
+
+    #[test]
+    fn each_message_of_a_stream_counts_once_however_it_comes() {
+        let key = MarkerKey::of_seed(7);
+        let [a, b] = [marker(3, 1), marker(5, 2)].map(|it| text(&key, &it));
+        let stream = format!("data: {a} {a} {b}\n\ndata: é\r\n\r\ndata: {b}\r\ndata: {b}\n\n: {a}");
+        for size in [1, 7, 60, stream.len()] {
+            let mut search = MarkerSearch::new(key.clone(), 4);
+            stream
+                .as_bytes()
+                .chunks(size)
+                .for_each(|it| search.feed(it));
+            let found = search.take();
+            let users: Vec<u32> = found.foreign.iter().map(|it| it.marker.user).collect();
+            assert_eq!((users, found.n_foreign()), (vec![3, 5, 3], 3), "{size}");
+        }
+        let many = format!("{a}\n\n").repeat(FOREIGN_MAX + 7);
+        let found = found(&key, 4, &[many.as_bytes()]);
+        assert_eq!(found.foreign.len(), FOREIGN_MAX);
+        assert_eq!(found.n_foreign(), FOREIGN_MAX as u64 + 7);
     }
 
     #[test]
@@ -355,8 +418,8 @@ mod tests {
         let key = MarkerKey::of_seed(1);
         let marker = text(&key, &marker(9, 1));
         let answer = format!("{}{marker}{}", "é".repeat(5000), "ü".repeat(5000));
-        let excerpt = found(&key, 1, &[answer.as_bytes()]).foreign;
-        let excerpt = excerpt.expect("a foreign one").excerpt;
+        let mut found = found(&key, 1, &[answer.as_bytes()]);
+        let excerpt = found.foreign.pop().expect("a foreign one").excerpt;
         assert!(excerpt.starts_with("…é") && excerpt.ends_with("ü…"));
         assert!(excerpt.contains(&marker) && !excerpt.contains('\u{fffd}'));
         assert!(excerpt.len() <= 2 * EXCERPT_BYTES + MARKER_CHARS + 2 * "…".len());
@@ -368,7 +431,8 @@ mod tests {
         fn pieces_of_any_size_give_the_same(
             parts in prop::collection::vec(
                 prop_oneof![
-                    Just("own"), Just("other"), Just("run"), Just("ltmark0"), Just("lt"), Just(" é")
+                    Just("own"), Just("other"), Just("run"), Just("ltmark0"), Just("lt"), Just(" é"),
+                    Just("\n\n"), Just("\r\n\r\n"), Just("\n"),
                 ],
                 0..8,
             ),
@@ -396,8 +460,11 @@ mod tests {
             let split = found(&key, 1, &pieces);
             prop_assert_eq!(whole.has_own, split.has_own);
             prop_assert_eq!(whole.has_other_run, split.has_other_run);
-            let marker = |it: FoundMarkers| it.foreign.map(|it| it.marker);
-            prop_assert_eq!(marker(whole), marker(split));
+            let markers = |it: FoundMarkers| {
+                let markers = it.foreign.iter().map(|it| it.marker.call);
+                (markers.collect::<Vec<_>>(), it.n_more)
+            };
+            prop_assert_eq!(markers(whole), markers(split));
         }
 
         #[test]

@@ -7,7 +7,8 @@ pub struct IsolationCounts {
     pub marked: u64,
     /// Of these, the ones whose answer had a marker of the same user.
     pub returned: u64,
-    /// Requests of any kind whose answer had a marker of another user.
+    /// Requests of any kind whose answer had a marker of another user, and messages of
+    /// streams that had one.
     pub foreign: u64,
     /// Requests of any kind whose answer had a marker of another run.
     pub other_runs: u64,

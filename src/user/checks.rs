@@ -260,7 +260,9 @@ impl Shared {
             counts.marked += u64::from(is_marked && is_ended);
             counts.returned += u64::from(is_marked && is_ended && found.has_own);
         }
-        let Some(foreign) = self.foreign(row, found, session.last_request()) else {
+        let request = session.last_request();
+        let n_foreign = u64::from(found.n_foreign() > 0);
+        let Some(foreign) = self.foreign(row, found, n_foreign, request) else {
             return;
         };
         report.result = Err(foreign);
@@ -270,19 +272,21 @@ impl Shared {
     }
 
     /// Counts others' markers in what came, and keeps it where there is one of another user
-    /// of this run: how whatever it came in has failed. `request` is what was sent for it.
+    /// of this run: how whatever it came in has failed. `n_foreign`: answers, or messages of
+    /// a stream, that had one of another user; `request` is what was sent for it.
     pub(super) fn foreign(
         &self,
         row: usize,
         found: FoundMarkers,
+        n_foreign: u64,
         request: &[u8],
     ) -> Option<Trouble> {
         {
             let counts = &mut self.recorder.borrow_mut().isolation;
-            counts.foreign += u64::from(found.foreign.is_some());
+            counts.foreign += n_foreign;
             counts.other_runs += u64::from(found.has_other_run);
         }
-        let foreign = found.foreign?;
+        let foreign = found.foreign.first()?;
         let failure = Failure::Isolation(IsolationFailure::Foreign);
         let message = told_of(&foreign.marker);
         // A secret that another user would have taken out of it is not known as one.

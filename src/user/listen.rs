@@ -231,7 +231,7 @@ impl Listening {
             if heard != Ok(true) {
                 break heard;
             }
-            // Each time that something comes counts, and not the stream once.
+            // Each message counts, and not the stream once.
             let one = self.foreign(HeldStream::take_markers_so_far);
             foreign = foreign.or(one);
         };
@@ -281,7 +281,8 @@ impl Listening {
     fn foreign(&mut self, take: fn(&mut HeldStream) -> FoundMarkers) -> Option<Trouble> {
         self.shared.script.marks.as_ref()?;
         let found = take(&mut self.listener);
-        self.shared.foreign(self.row, found, &[])
+        let n_foreign = found.n_foreign();
+        self.shared.foreign(self.row, found, n_foreign, &[])
     }
 
     /// Counts what the listener has done.

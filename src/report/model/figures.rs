@@ -114,7 +114,8 @@ pub struct IsolationFigures {
     /// Of these, the ones whose answer had a marker of the same user: where that is 0, the
     /// run shows nothing of isolation.
     pub returned: u64,
-    /// Answers to calls, handshakes and ends of sessions that had a marker of another user.
+    /// Answers to calls, handshakes and ends of sessions that had a marker of another user,
+    /// and messages on listening streams that had one.
     pub foreign: u64,
     /// Answers with a marker of another run, which tells nothing of whose it was: the
     /// server keeps what it was sent.

@@ -30,7 +30,8 @@ pub struct ListenFigures {
     pub ended: u64,
     /// Of these, by the server while the session went on.
     pub ended_by_server: u64,
-    /// Streams that broke.
+    /// Streams that broke, or that brought a message of another user (`isolation.foreign`),
+    /// however they ended.
     pub broken: u64,
     /// Why they broke, most frequent first; the counts sum to `broken`.
     pub broken_by: Vec<CauseCount>,
