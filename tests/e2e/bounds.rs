@@ -44,7 +44,8 @@ fn run_of_tools(n_tools: usize, arguments: &[&str]) -> Finished {
         "--quiet",
     ];
     all.extend(arguments);
-    Program::new(&all).file("a.toml", &config).run()
+    let program = Program::new(&all).file("a.toml", &config);
+    program.watch_memory().run()
 }
 
 #[test]
@@ -89,6 +90,7 @@ fn check(config: &str) -> Finished {
     Program::new(&["loadtest", "check", "a.toml"])
         .file("a.toml", config)
         .time_limit(Duration::from_secs(10))
+        .watch_memory()
         .run()
 }
 
@@ -227,7 +229,7 @@ fn files_without_end_are_refused_at_once() {
             std::fs::write(program.dir().join("odd"), b"a = 1\nb = \"\xff\"\n")
                 .expect("our folder");
             pipe(&program);
-            let finished = program.run().expect_code(2);
+            let finished = program.watch_memory().run().expect_code(2);
             // Arguments may be larger than what else is written by hand.
             let told = match arguments.contains(&"--args") {
                 true => told

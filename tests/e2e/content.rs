@@ -218,7 +218,8 @@ fn a_bomb_is_too_large_and_takes_no_memory() {
             FakeServer::on_call(move |_, connection| coded(connection, 200, kind, "gzip", &body));
         // What is decoded takes long where it is not optimised.
         let arguments = ["--tool=work", "--vus=3", "--iterations=6", "--timeout=50s"];
-        let finished = load_run(&server.url(), &arguments).run().expect_made();
+        let run = load_run(&server.url(), &arguments).watch_memory().run();
+        let finished = run.expect_made();
         let report = finished.checked_report();
         assert_eq!(
             causes(&report["totals"]),
@@ -239,7 +240,8 @@ fn a_length_that_is_a_lie_takes_no_memory() {
         connection.hang()
     });
     let arguments = ["--tool=work", "--vus=200", "--iterations=400"];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(3);
+    let run = load_run(&server.url(), &arguments).watch_memory().run();
+    let finished = run.expect_code(3);
     let report = finished.checked_report();
     assert_eq!(
         causes(&report["totals"]),
@@ -267,7 +269,8 @@ fn a_length_that_is_a_lie_takes_no_memory() {
         "--iterations=100",
         "--timeout=2s",
     ];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(3);
+    let run = load_run(&server.url(), &arguments).watch_memory().run();
+    let finished = run.expect_code(3);
     let report = finished.checked_report();
     assert_eq!(
         causes(&report["totals"]),
@@ -295,7 +298,8 @@ fn large_events_are_not_kept() {
     });
     let users = format!("--vus={USERS}");
     let arguments = ["--tool=work", &users, "--iterations=30", "--timeout=50s"];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let run = load_run(&server.url(), &arguments).watch_memory().run();
+    let finished = run.expect_code(0);
     let report = finished.checked_report();
     assert_eq!(report["totals"]["ok"], 30, "{finished}");
     // Kept, they were 30 times 12 MiB.
@@ -313,7 +317,7 @@ fn a_flood_in_answer_to_the_probe_takes_no_memory() {
         connection.hang()
     });
     let arguments = ["--tool=work", "--vus=1", "--iterations=2", "--timeout=2s"];
-    let finished = load_run(&server.url(), &arguments).run();
+    let finished = load_run(&server.url(), &arguments).watch_memory().run();
     finished.expect_peak_below(PEAK_MIB_MAX);
 }
 
@@ -433,7 +437,7 @@ fn large_pages_are_cut_and_take_bounded_memory() {
         let result = json!({"tools": [tool], "nextCursor": (n + 1).to_string()});
         connection.json(&request.result(&result))
     });
-    let finished = init(&server).run().expect_code(0);
+    let finished = init(&server).watch_memory().run().expect_code(0);
     assert!(finished.stderr.contains("at most 32 MiB"), "{finished}");
     assert!(server.count("tools/list") <= 4, "{finished}");
     finished.expect_peak_below(250);
@@ -460,7 +464,7 @@ fn of_a_page_without_end_a_bounded_number_of_tools_is_read() {
         .collect();
     let server = one_page(tools.join(","));
     let cut = "the list of tools was cut: at most 50,000 entries are read";
-    let finished = init(&server).run().expect_code(0);
+    let finished = init(&server).watch_memory().run().expect_code(0);
     assert!(finished.stdout.contains("found 50,000 tools"), "{finished}");
     assert!(finished.stderr.contains(cut), "{finished}");
     // And what is written can be read.
@@ -478,7 +482,8 @@ fn of_a_page_without_end_a_bounded_number_of_tools_is_read() {
         .run()
         .expect_code(0);
     let arguments = ["--tool=1", "--vus=1", "--iterations=2"];
-    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let run = load_run(&server.url(), &arguments).watch_memory().run();
+    let finished = run.expect_code(0);
     assert!(
         finished.checked_report()["notices"]
             .to_string()
@@ -499,7 +504,7 @@ fn large_schemas_are_kept_as_text() {
         .map(|n| format!(r#"{{"name":"t{n}","inputSchema":{schema}}}"#))
         .collect();
     let server = one_page(tools.join(","));
-    let finished = init(&server).run().expect_code(0);
+    let finished = init(&server).watch_memory().run().expect_code(0);
     assert!(finished.stdout.contains("found 6 tools"), "{finished}");
     // As values, the numbers alone were 100 MiB.
     finished.expect_peak_below(130);

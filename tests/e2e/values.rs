@@ -403,6 +403,7 @@ fn data_takes_memory_once() {
         load_run(&server.url(), &["--config=a.toml", "--iterations=300", vus])
             .file("a.toml", config)
             .file("u.csv", &text)
+            .watch_memory()
             .run()
             .expect_code(0)
     };
@@ -428,6 +429,7 @@ fn data_takes_memory_once() {
     )
     .file("a.toml", config)
     .file("u.csv", &text)
+    .watch_memory()
     .run()
     .expect_code(3);
     finished.expect_peak_below(limit);

@@ -12,10 +12,11 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use memchr::memmem;
 use rustix::net::{SendFlags, send};
 use serde_json::{Value, json};
 
@@ -41,6 +42,8 @@ pub(crate) struct Request {
     /// Names in lower case, in the order received.
     headers: Vec<(String, String)>,
     pub(crate) body: String,
+    /// Read when it is first asked for, since many a test asks often.
+    message: Arc<OnceLock<Value>>,
     /// Which connection it came on, from 0 in the order of acceptance.
     pub(crate) connection: usize,
     /// Where that connection comes from.
@@ -67,8 +70,9 @@ impl Request {
     }
 
     /// The JSON-RPC message; `null` where the body is not JSON.
-    pub(crate) fn message(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or(Value::Null)
+    pub(crate) fn message(&self) -> &Value {
+        let read = || serde_json::from_str(&self.body).unwrap_or(Value::Null);
+        self.message.get_or_init(read)
     }
 
     /// The method of the JSON-RPC message; empty where it has none.
@@ -198,8 +202,11 @@ impl Connection {
 
     /// Waits until the test says so, or the server is stopped.
     pub(crate) fn wait_until(&self, condition: impl Fn() -> bool) {
+        let mut pause = Duration::ZERO;
         while !condition() && !self.shared.is_stopped() {
-            thread::sleep(Duration::from_millis(1));
+            // At most 5 ms: what is waited for longer is looked at less often.
+            pause = (pause + Duration::from_micros(500)).min(Duration::from_millis(5));
+            thread::sleep(pause);
         }
     }
 
@@ -441,7 +448,7 @@ fn read_request(
 ) -> Option<Request> {
     let mut n_reads = 0;
     let head_len = loop {
-        if let Some(at) = unread.windows(4).position(|part| part == b"\r\n\r\n") {
+        if let Some(at) = memmem::find(unread, b"\r\n\r\n") {
             break at + 4;
         }
         n_reads += read_more(connection, unread)?;
@@ -474,6 +481,7 @@ fn read_request(
         path,
         headers,
         body,
+        message: Arc::default(),
         connection: index,
         peer: connection.stream.peer_addr().ok(),
         n_reads,

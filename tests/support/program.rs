@@ -29,6 +29,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 const OUTPUT_LIMIT: Duration = Duration::from_secs(2);
 /// How often a waiting test looks again. It bounds nothing but the waiting.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// How often it looks whether a program has ended whose output has not: rarely, since
+/// nearly always the output ends too, and is waited for without looking.
+const LOOK_FOR_END: Duration = Duration::from_millis(100);
 
 /// A run to be.
 pub(crate) struct Program {
@@ -36,6 +39,7 @@ pub(crate) struct Program {
     stdin: Vec<u8>,
     dir: TempDir,
     time_limit: Duration,
+    watches_memory: bool,
 }
 
 /// Our program's `loadtest`, with these arguments.
@@ -62,6 +66,7 @@ impl Program {
             stdin: Vec::new(),
             dir: TempDir::new(),
             time_limit: TIME_LIMIT,
+            watches_memory: false,
         }
     }
 
@@ -103,6 +108,13 @@ impl Program {
         self
     }
 
+    /// Notes how much memory the run takes, for [`Finished::expect_peak_below`]. That costs
+    /// as much CPU time as many a run.
+    pub(crate) fn watch_memory(mut self) -> Self {
+        self.watches_memory = true;
+        self
+    }
+
     /// Runs to the end.
     pub(crate) fn run(self) -> Finished {
         self.spawn().wait()
@@ -137,6 +149,7 @@ impl Program {
             process,
             dir: self.dir,
             deadline: Instant::now() + self.time_limit,
+            watches_memory: self.watches_memory,
         }
     }
 }
@@ -148,6 +161,7 @@ pub(crate) struct Running {
     stderr: Collected,
     dir: TempDir,
     deadline: Instant,
+    watches_memory: bool,
 }
 
 impl Running {
@@ -215,8 +229,13 @@ impl Running {
             if let Some(status) = self.process.try_wait().expect("a child's status") {
                 break status;
             }
-            // It only grows, and nothing tells of it once the program has ended.
-            peak_kib = self.peak_kib().or(peak_kib);
+            if self.watches_memory {
+                // It only grows, and nothing tells of it once the program has ended.
+                peak_kib = self.peak_kib().or(peak_kib);
+            } else {
+                // A program's output ends with it, if not before.
+                self.stdout.wait_for_end(LOOK_FOR_END);
+            }
             self.look_again("the end of the run");
         };
         if !self.collect_output() {
@@ -227,6 +246,7 @@ impl Running {
             status,
             stdout: self.stdout.text(),
             stderr: self.stderr.text(),
+            watched_memory: self.watches_memory,
             peak_kib,
             dir: std::mem::replace(&mut self.dir, TempDir::nowhere()),
         }
@@ -287,6 +307,7 @@ pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+    watched_memory: bool,
     /// The most memory that it had resident, in KiB, but for what its last 2 ms
     /// added; `None` where the system does not tell.
     peak_kib: Option<u64>,
@@ -311,10 +332,11 @@ impl Finished {
         self.expect_code(if none_succeeded { 3 } else { 0 })
     }
 
-    /// Fails the test if the program had as much memory resident at any time. Where
-    /// the system does not tell, any amount passes.
+    /// Fails the test if the program, whose memory was watched, had as much resident at
+    /// any time. Where the system does not tell, any amount passes.
     #[track_caller]
     pub(crate) fn expect_peak_below(&self, limit_mib: u64) {
+        assert!(self.watched_memory, "`watch_memory` was not asked for");
         let peak_mib = self.peak_kib.unwrap_or(0) / 1024;
         assert!(peak_mib < limit_mib, "{peak_mib} MiB: {self}");
     }
