@@ -17,7 +17,6 @@ use crate::program::{Finished, Program};
 use crate::share;
 
 fn find(url: &str, arguments: &[&str]) -> Program {
-    share::fifth();
     let mut all = vec!["loadtest", "find", url, "--no-pin", "--quiet"];
     all.extend(ECHO);
     all.extend_from_slice(arguments);
@@ -126,6 +125,7 @@ fn the_bracket_is_reported_when_the_deadline_comes() {
 #[test]
 #[ignore = "takes four minutes: a verification alone is a hold of a minute and a half"]
 fn the_capacity_is_found_and_verified() {
+    share::fifth();
     let server = demo_with_capacity("4/fixed:20ms");
     let limits = ["--max-p95", "50ms", "--to", "100"];
     let finished = find(&server.url(), &limits)
@@ -321,7 +321,6 @@ fn a_search_without_a_limit_is_a_fault_of_usage() {
 /// that should be another each time. Its data begin again.
 #[test]
 fn iterations_are_numbered_on_from_level_to_level() {
-    share::fifth();
     let server = FakeServer::on_call(|request, connection| connection.done(request));
     let config = "[settings]\nthink = \"20ms\"\n\
          [[scenario]]\ntype = \"tools/call\"\ntool = \"echo\"\n\

@@ -153,6 +153,8 @@ fn check_other_request(kind: Flood, method: &'static str) {
         }
     });
     let mut limits = LIMITS.to_vec();
+    // It is not the calls that are tried here.
+    limits.extend(["--think", "20ms"]);
     if method == "server/discover" {
         limits.retain(|limit| !["--protocol", "legacy"].contains(limit));
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
 use crate::load_run::{LoadRun, advice, causes, count, list, load_run, number};
 use crate::program::Program;
+use crate::share;
 use crate::told::Tells;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -173,7 +175,7 @@ fn the_limit_of_a_server_is_found_and_goodput_stands_beside_what_was_offered() {
 fn a_limit_is_told_for_each_token_where_users_have_several() {
     let load = ["--tool=work", "--vus=3", "--pacing=50ms", "--duration=6s"];
     let own = ["--token-command", "printf tok-{{vu}}"];
-    for (case, words, holds_for) in [
+    let cases = [
         (
             "a limit, and one token",
             &[][..],
@@ -189,7 +191,8 @@ fn a_limit_is_told_for_each_token_where_users_have_several() {
             &["--header", "Authorization: Bearer tok-{{vu}}"],
             "does not show",
         ),
-    ] {
+    ];
+    let check = |(case, words, holds_for): (&str, &[&str], &str)| {
         let server = full_after(6, &[]);
         let words = [&load[..], words].concat();
         let finished = load_run(&server.url(), &words).run().expect_made();
@@ -198,7 +201,14 @@ fn a_limit_is_told_for_each_token_where_users_have_several() {
         assert!(text.contains("the server let 6 calls through"), "{text}");
         assert!(text.contains(holds_for), "{text}");
         finished.tells_lines(LIMITS, case, &["the server let 6 calls through"]);
-    }
+    };
+    share::one_part();
+    // They mostly wait.
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || check(case));
+        }
+    });
 }
 
 /// Answers the first request of the method with 429 and a second to wait.

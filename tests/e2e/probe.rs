@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::demo::{ECHO, MS, demo_with_capacity, demo_with_latency, run_echo};
+use crate::demo::{ECHO, MS, demo_with_capacity, demo_with_latency, time_echo};
 use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{LoadRun, check_report, count, list, load_run, number};
 use crate::program::{Finished, Program};
@@ -20,7 +20,7 @@ const STEP: &str =
 
 /// Calls `echo` with a probe beside, which must end well.
 fn run(url: &str, arguments: &[&str]) -> Finished {
-    run_echo(url, &[&["--probe"], arguments].concat())
+    time_echo(url, &[&["--probe"], arguments].concat())
 }
 
 /// Runs this config with one step that calls `echo`, which must end well.

@@ -3,6 +3,7 @@
 //! beside its hook (`cli/mod.rs`), since no input makes one.
 
 use std::fs;
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners};
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy, welcome};
 use crate::program::{Finished, Program, loadtest};
+use crate::share;
 
 /// What is planted in the place of that name.
 fn planted(place: &str) -> String {
@@ -214,7 +216,7 @@ fn what_is_planted_is_in_nothing_that_is_written() {
     ];
     let of_find = ["find", "--config=a.toml", "--from=1", "--report=out.json"];
     let of_find = [&of_find[..], &SEARCH].concat();
-    for identity in IDENTITIES {
+    let check = |identity: &str| {
         let server = FakeServer::start(gossip);
         let url = format!("{}?key={}", server.url(), planted("url"));
         let address = server.address().to_string();
@@ -251,7 +253,14 @@ fn what_is_planted_is_in_nothing_that_is_written() {
         }
         let credentials = STANDARD.encode(format!("name:{}", planted("proxy")));
         assert!(sent.contains(&credentials));
-    }
+    };
+    share::one_part();
+    // A search mostly waits.
+    thread::scope(|scope| {
+        for identity in IDENTITIES {
+            scope.spawn(move || check(identity));
+        }
+    });
 }
 
 /// A report is shown in each form, and compared with itself.

@@ -6,11 +6,12 @@
 //! What a machine does not allow (making a control group or a network namespace)
 //! is skipped, and says so.
 
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::demo::{ECHO, demo_with_capacity, demo_with_latency, run_echo};
+use crate::demo::{ECHO, demo_with_capacity, demo_with_latency, run_echo, time_echo};
 use crate::load_run::{LoadRun, count, list, load_run, number};
 use crate::program::Program;
 use crate::share;
@@ -97,7 +98,7 @@ fn check_self_check(report: &Value, users: f64) {
 #[test]
 fn an_ordinary_run_is_not_blamed_and_shows_its_self_check() {
     let server = demo_with_latency(Duration::from_millis(20));
-    let finished = run_echo(&server.url(), &["--vus", "8", "--duration", "2s"]);
+    let finished = time_echo(&server.url(), &["--vus", "8", "--duration", "2s"]);
     let report = finished.checked_report();
     check_not_blamed(&report, &[]);
     check_self_check(&report, 8.0);
@@ -118,18 +119,24 @@ fn an_ordinary_run_is_not_blamed_and_shows_its_self_check() {
 
 #[test]
 fn a_slow_server_is_not_blamed_on_the_generator() {
-    let server = demo_with_latency(Duration::from_millis(400));
-    let closed = run_echo(&server.url(), &["--vus", "60", "--duration", "2s"]);
-    check_not_blamed(&closed.checked_report(), &[]);
-    let open = ["--rate", "100/s", "--max-vus", "100", "--duration", "2s"];
-    check_not_blamed(&run_echo(&server.url(), &open).checked_report(), &[]);
+    share::third();
+    let check = |load: &[&str]| {
+        let server = demo_with_latency(Duration::from_millis(400));
+        let words = [load, &["--duration", "2s"]].concat();
+        check_not_blamed(&time_echo(&server.url(), &words).checked_report(), &[]);
+    };
+    // They mostly wait.
+    thread::scope(|scope| {
+        scope.spawn(|| check(&["--vus", "60"]));
+        scope.spawn(|| check(&["--rate", "100/s", "--max-vus", "100"]));
+    });
 }
 
 #[test]
 fn arrivals_that_a_full_server_drops_are_told_and_blame_nobody() {
     let server = demo_with_capacity("4/fixed:20ms");
     let open = ["--rate", "600/s", "--max-vus", "12", "--duration", "3s"];
-    let report = run_echo(&server.url(), &open).checked_report();
+    let report = time_echo(&server.url(), &open).checked_report();
     check_not_blamed(&report, &[]);
     let text = text_of(&report, "arrivals_dropped");
     assert!(
@@ -288,13 +295,11 @@ fn a_hog_on_the_workers_core_is_noticed() {
 #[cfg(target_os = "linux")]
 fn hogs_beside_an_idle_generator_change_no_figure() {
     let server = demo_with_latency(Duration::from_millis(300));
+    let url = &server.url();
     let _hogs: Vec<Hog> = (0..=last_cpu()).map(Hog::start).collect();
-    for load in [
-        &["--vus", "8", "--graceful-stop", "2s"][..],
-        &["--rate", "40/s", "--max-vus", "80"],
-    ] {
+    let check = |load: &[&str]| {
         let arguments = [load, &["--duration", "2s", "--strict"]].concat();
-        let finished = run_echo(&server.url(), &arguments);
+        let finished = time_echo(url, &arguments);
         let report = finished.checked_report();
         assert_eq!(report["verdict"]["grade"], "valid", "{finished}");
         let bounds = &report["verdict"]["bounds"];
@@ -308,7 +313,12 @@ fn hogs_beside_an_idle_generator_change_no_figure() {
             finished.stdout.contains("\nverdict     valid"),
             "{finished}"
         );
-    }
+    };
+    // Each is idle, so they are no hogs to each other.
+    thread::scope(|scope| {
+        scope.spawn(|| check(&["--vus", "8", "--graceful-stop", "2s"]));
+        scope.spawn(|| check(&["--rate", "40/s", "--max-vus", "80"]));
+    });
 }
 
 /// A run in which no call ended has no answer, whoever is to blame.
@@ -337,24 +347,17 @@ fn a_run_without_an_ended_call_is_not_valid() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_quota_that_stops_the_process_is_noticed() {
-    let group = match Group::with_quota_of_a_tenth() {
-        Ok(group) => group,
-        Err(why) => return skipped("no control group with a CPU quota can be made", &why),
-    };
+    // Who has to wait for a CPU besides is stopped by the quota for less of the time. Each
+    // may use a tenth of a CPU, so they leave enough to each other.
+    share::whole();
     let server = demo_with_latency(Duration::ZERO);
-    let url = server.url();
-    let enter = format!(
-        "echo $$ > '{}/cgroup.procs' && exec \"$@\"",
-        group.folder.display()
-    );
-    for load in [
-        // Polling busily it wants the whole CPU, of which it gets far more than a tenth
-        // however much else this machine does.
-        &["--vus", "32", "--busy-poll"][..],
-        // More than a tenth of a CPU can send.
-        &["--rate", "20000/s", "--max-vus", "200"],
-    ] {
-        let mut arguments = vec!["run", &url, "--duration", "1s", "--no-pin", "--quiet"];
+    let url = &server.url();
+    let check = |group: &Group, load: &[&str]| {
+        let enter = format!(
+            "echo $$ > '{}/cgroup.procs' && exec \"$@\"",
+            group.folder.display()
+        );
+        let mut arguments = vec!["run", url, "--duration", "1s", "--no-pin", "--quiet"];
         arguments.extend(load);
         arguments.push("--strict");
         arguments.extend(ECHO);
@@ -371,7 +374,21 @@ fn a_quota_that_stops_the_process_is_noticed() {
             text_of(&report, "throttled").contains("raise the quota"),
             "{finished}"
         );
-    }
+    };
+    let groups = [1, 2].map(Group::with_quota_of_a_tenth);
+    let [first, second] = match &groups {
+        [Ok(first), Ok(second)] => [first, second],
+        [Err(why), _] | [_, Err(why)] => {
+            return skipped("no control group with a CPU quota can be made", why);
+        }
+    };
+    thread::scope(|scope| {
+        // Polling busily it wants the whole CPU, of which it gets far more than a tenth
+        // however much else this machine does.
+        scope.spawn(|| check(first, &["--vus", "32", "--busy-poll"]));
+        // More than a tenth of a CPU can send.
+        scope.spawn(|| check(second, &["--rate", "20000/s", "--max-vus", "200"]));
+    });
 }
 
 /// Our program with these arguments, begun by a line of shell that ends in
@@ -449,12 +466,11 @@ struct Group {
 
 #[cfg(target_os = "linux")]
 impl Group {
-    /// 20 ms of CPU time in each 100 ms, by version 2 or 1.
-    fn with_quota_of_a_tenth() -> Result<Self, String> {
-        share::whole();
+    /// 10 ms of CPU time in each 100 ms, by version 2 or 1, for the group of that number.
+    fn with_quota_of_a_tenth(nth: usize) -> Result<Self, String> {
         use std::fs;
         let text = |error: std::io::Error| error.to_string();
-        let name = format!("pmcp-e2e-{}", std::process::id());
+        let name = format!("pmcp-e2e-{}-{nth}", std::process::id());
         let two = std::path::Path::new("/sys/fs/cgroup");
         let one = two.join("cpu");
         let controllers = fs::read_to_string(two.join("cgroup.controllers")).unwrap_or_default();

@@ -42,10 +42,15 @@ pub(crate) fn demo_with_capacity(capacity: &str) -> DemoServer {
     })
 }
 
-/// Calls `echo` with these further arguments. The run must be made; its times may be
-/// judged.
-pub(crate) fn run_echo(url: &str, arguments: &[&str]) -> Finished {
+/// Calls `echo` with these further arguments, and its times may be judged. The run must be
+/// made.
+pub(crate) fn time_echo(url: &str, arguments: &[&str]) -> Finished {
     share::third();
+    run_echo(url, arguments)
+}
+
+/// Calls `echo` with these further arguments. The run must be made.
+pub(crate) fn run_echo(url: &str, arguments: &[&str]) -> Finished {
     load_run(url, &[&ECHO, arguments].concat())
         .run()
         .expect_made()
