@@ -342,6 +342,9 @@ const OPEN_QUOTE: &str = "a quote is opened and never closed";
 fn quote_fault(text: &str, row: Range<u64>) -> Option<(u64, &'static str)> {
     let [start, end] = [row.start, row.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));
     let row = text.as_bytes().get(start..end.min(text.len()))?;
+    if !row.contains(&b'"') {
+        return None;
+    }
     let mut rest = row.iter().zip(start as u64..).peekable();
     let ends_cell = |byte: u8| matches!(byte, b',' | b'\r' | b'\n');
     // Where it was opened.

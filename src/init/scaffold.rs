@@ -716,7 +716,10 @@ fn danger_of(tool: &ToolDescription) -> Option<String> {
 /// A tool whose description says that it fails on purpose: its calls would be
 /// errors in every run, and say nothing of the server.
 fn fails_on_purpose(tool: &ToolDescription) -> bool {
+    // Far more than a sentence that somebody reads; a server may send megabytes.
+    const CHARS_MAX: usize = 2_000;
     let description = tool.description.as_deref().unwrap_or_default();
+    let description: String = description.chars().take(CHARS_MAX).collect();
     let first = description.split(['.', '\n']).next().unwrap_or_default();
     let words: Vec<String> = first
         .split(|c: char| !c.is_alphanumeric())
@@ -1520,6 +1523,9 @@ topic = "Hello"  # About what
             assert_eq!(text.contains("that it fails on purpose"), !is_on, "{text}");
         };
         check("Always fails", false);
+        // Of megabytes the beginning is read.
+        check(&format!("Always fails {}", "x ".repeat(1 << 20)), false);
+        check(&format!("{} always fails", "x ".repeat(1 << 20)), true);
         check(
             "This tool always returns an error. For tests of clients.",
             false,
