@@ -21,7 +21,7 @@ const SHORT: [&str; 7] = [
 ];
 
 fn calibrate(more: &[&str]) -> Program {
-    share::fifth();
+    share::sixth();
     Program::new(&[&SHORT[..], more].concat())
 }
 

@@ -20,7 +20,7 @@ fn with<'a>(first: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn n_users_are_n_calls_in_flight_on_one_worker() {
-    share::fifth();
+    share::sixth();
     // So long that a machine with much else to do sends the last call before the first
     // is answered.
     let server = demo_with_latency(2000 * MS);

@@ -787,7 +787,7 @@ fn the_warm_up_is_no_breaking_point() {
 /// Four slots of 20 ms: 200 calls a second, with four users or more.
 #[test]
 fn a_ramp_finds_where_throughput_stops_growing() {
-    share::fifth();
+    share::sixth();
     let server = demo_with_capacity("4/fixed:20ms");
     let finished = run_echo(&server.url(), &["--stage", "16s:20"]);
     let report = finished.checked_report();
@@ -813,7 +813,7 @@ fn a_ramp_finds_where_throughput_stops_growing() {
 
 #[test]
 fn a_steady_run_on_a_healthy_server_does_not_break() {
-    share::fifth();
+    share::sixth();
     let server = demo_with_latency(10 * MS);
     let finished = run_echo(&server.url(), &["--vus", "4", "--duration", "8s"]);
     let report = finished.checked_report();

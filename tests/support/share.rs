@@ -11,18 +11,18 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// As many as there are tests at once in `.cargo/config.toml`.
-const N_PARTS: usize = 10;
+const N_PARTS: usize = 12;
 
 /// For a test that judges rates or latencies: three of these run beside each other,
-/// or one beside seven that take a part each.
+/// or one beside eight that take a part each.
 pub(crate) fn third() {
     take(N_PARTS / 3);
 }
 
 /// For a test that judges times which are long beside what a busy machine adds, and
-/// makes little load: five of these run beside each other.
-pub(crate) fn fifth() {
-    take(N_PARTS / 5);
+/// makes little load: six of these run beside each other.
+pub(crate) fn sixth() {
+    take(N_PARTS / 6);
 }
 
 /// For a test that keeps a CPU busy for seconds: two of these run beside two that take
