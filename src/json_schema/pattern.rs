@@ -19,31 +19,9 @@ const NEST_MAX: u32 = 30;
 pub(super) const TEXT_LEN_MAX: usize = 5_000;
 
 /// Texts that mean something to a reader; the first that match are preferred.
-const HANDY: &[&str] = &[
-    "test",
-    "Test",
-    "TEST",
-    "1",
-    "10",
-    "2026-01-01",
-    "12:00:00",
-    "2026-01-01T12:00:00Z",
-    "user@example.com",
-    "https://example.com/",
-    "http://example.com/",
-    "example.com",
-    "/test",
-    "test.txt",
-    "+12025550123",
-    "192.0.2.1",
-    "00000000-0000-4000-8000-000000000001",
-    "#336699",
-    "1.0.0",
-    "en",
-    "US",
-    "USD",
-    "en-US",
-];
+const HANDY: &str = "test Test TEST 1 10 2026-01-01 12:00:00 2026-01-01T12:00:00Z user@example.com \
+     https://example.com/ http://example.com/ example.com /test test.txt +12025550123 \
+     192.0.2.1 00000000-0000-4000-8000-000000000001 #336699 1.0.0 en US USD en-US";
 
 /// A pattern that is understood.
 pub(super) struct Pattern {
@@ -76,7 +54,7 @@ impl Pattern {
     /// Texts that match, those that mean something first, then some with each
     /// repetition done up to `n_repeats` times.
     pub(super) fn texts(&self, n_repeats: usize) -> Vec<String> {
-        let handy = HANDY.iter().map(|text| (*text).to_string());
+        let handy = HANDY.split(' ').map(str::to_string);
         let n_repeats = [1, 0, 2, 4, 8, n_repeats.min(TEXT_LEN_MAX)];
         let written = (0..3).flat_map(|choice| n_repeats.map(|n| self.write(n, choice)));
         let mut texts: Vec<String> = handy.chain(written.flatten()).collect();

@@ -85,93 +85,19 @@ fn text_of_word(word: &str) -> Option<&'static str> {
 
 /// Words that say that a tool changes something, where its server says nothing of it.
 /// `add` is not one of them: more tools add numbers.
-const WORDS_OF_WRITING: &[&str] = &[
-    "append",
-    "apply",
-    "approve",
-    "archive",
-    "assign",
-    "ban",
-    "book",
-    "buy",
-    "cancel",
-    "charge",
-    "clear",
-    "commit",
-    "create",
-    "delete",
-    "deploy",
-    "deposit",
-    "destroy",
-    "disable",
-    "drop",
-    "edit",
-    "enable",
-    "erase",
-    "exec",
-    "execute",
-    "grant",
-    "import",
-    "insert",
-    "install",
-    "invite",
-    "kill",
-    "merge",
-    "modify",
-    "move",
-    "notify",
-    "order",
-    "patch",
-    "pay",
-    "post",
-    "provision",
-    "publish",
-    "purchase",
-    "purge",
-    "push",
-    "put",
-    "reboot",
-    "refund",
-    "register",
-    "reject",
-    "remove",
-    "rename",
-    "replace",
-    "reply",
-    "reserve",
-    "reset",
-    "restart",
-    "restore",
-    "revoke",
-    "rotate",
-    "run",
-    "save",
-    "schedule",
-    "sell",
-    "send",
-    "set",
-    "shutdown",
-    "submit",
-    "subscribe",
-    "terminate",
-    "transfer",
-    "trigger",
-    "truncate",
-    "uninstall",
-    "unsubscribe",
-    "update",
-    "upload",
-    "upsert",
-    "wipe",
-    "withdraw",
-    "write",
-];
+const WORDS_OF_WRITING: &str = "append apply approve archive assign ban book buy cancel charge clear commit create delete \
+     deploy deposit destroy disable drop edit enable erase exec execute grant import insert \
+     install invite kill merge modify move notify order patch pay post provision publish \
+     purchase purge push put reboot refund register reject remove rename replace reply reserve \
+     reset restart restore revoke rotate run save schedule sell send set shutdown submit \
+     subscribe terminate transfer trigger truncate uninstall unsubscribe update upload upsert \
+     wipe withdraw write";
 
 /// The first word of a tool's name that says that the tool changes something.
 pub fn word_of_writing(name: &str) -> Option<&'static str> {
     let words = words_of(name);
-    let known = |word: &String| WORDS_OF_WRITING.binary_search(&word.as_str()).ok();
-    words.iter().find_map(known).map(|i| WORDS_OF_WRITING[i])
+    let known = |word: &String| WORDS_OF_WRITING.split(' ').find(|known| known == word);
+    words.iter().find_map(known)
 }
 
 /// `userEmail`, `user_email`, `user-email` are all `user`, `email`; `HTTPServer` is
@@ -222,7 +148,7 @@ mod tests {
 
     #[test]
     fn words_of_writing_are_whole_words() {
-        assert!(WORDS_OF_WRITING.is_sorted());
+        assert!(WORDS_OF_WRITING.split(' ').is_sorted());
         let check = |name: &str, expected: Option<&str>| {
             assert_eq!(word_of_writing(name), expected, "{name}");
         };

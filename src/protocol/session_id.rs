@@ -77,83 +77,31 @@ pub fn says_session_gone(status: u16, error: Option<&RpcError>, text: &str) -> b
 const WORDS_MAX: usize = 100;
 
 /// Said before `session`: the session does not count.
-const BEFORE: [&str; 14] = [
-    "no",
-    "invalid",
-    "unknown",
-    "missing",
-    "expired",
-    "bad",
-    "unrecognized",
-    "stale",
-    "wrong",
-    "nonexistent",
-    "terminated",
-    "inactive",
-    "closed",
-    "without",
-];
+const BEFORE: &str = "no invalid unknown missing expired bad unrecognized stale wrong nonexistent terminated \
+     inactive closed without";
 
 /// May be between one of these and `session`.
-const BETWEEN: [&str; 15] = [
-    "valid", "active", "such", "known", "existing", "or", "missing", "expired", "mcp", "a", "the",
-    "matching", "current", "open", "invalid",
-];
+const BETWEEN: &str = "valid active such known existing or missing expired mcp a the matching current open \
+     invalid";
 
 /// Said after `session`: it is gone.
-const AFTER: [&str; 15] = [
-    "expired",
-    "invalid",
-    "unknown",
-    "missing",
-    "terminated",
-    "gone",
-    "ended",
-    "closed",
-    "deleted",
-    "lost",
-    "unrecognized",
-    "stale",
-    "evicted",
-    "destroyed",
-    "inactive",
-];
+const AFTER: &str = "expired invalid unknown missing terminated gone ended closed deleted lost unrecognized \
+     stale evicted destroyed inactive";
 
 /// Said after `session … not`.
-const AFTER_NOT: [&str; 11] = [
-    "found",
-    "exist",
-    "valid",
-    "recognized",
-    "recognised",
-    "provided",
-    "known",
-    "initialized",
-    "active",
-    "present",
-    "supplied",
-];
+const AFTER_NOT: &str =
+    "found exist valid recognized recognised provided known initialized active present supplied";
 
 /// How far behind `session` these are looked for: an id may be between.
 const REACH: usize = 8;
 
 /// The text is about a part of the request, not about its session.
-const OF_REQUEST: [&str; 14] = [
-    "argument",
-    "arguments",
-    "parameter",
-    "parameters",
-    "param",
-    "params",
-    "property",
-    "properties",
-    "field",
-    "fields",
-    "input",
-    "schema",
-    "tool",
-    "key",
-];
+const OF_REQUEST: &str = "argument arguments parameter parameters param params property properties field fields \
+     input schema tool key";
+
+fn is_in(word: &str, words: &str) -> bool {
+    words.split(' ').any(|known| known == word)
+}
 
 fn names_lost_session(text: &str, code: Option<i64>) -> bool {
     let text = text.to_ascii_lowercase();
@@ -163,7 +111,7 @@ fn names_lost_session(text: &str, code: Option<i64>) -> bool {
         .take(WORDS_MAX)
         .collect();
     let names_header = text.contains("mcp-session-id");
-    if !names_header && words.iter().any(|word| OF_REQUEST.contains(word)) {
+    if !names_header && words.iter().any(|word| is_in(word, OF_REQUEST)) {
         return false;
     }
     let lost = (0..words.len()).any(|at| is_lost(&words, at));
@@ -193,19 +141,19 @@ fn is_lost(words: &[&str], at: usize) -> bool {
     let mut before = words[..at]
         .iter()
         .rev()
-        .skip_while(|word| BETWEEN.contains(word) && !BEFORE.contains(word));
-    if before.next().is_some_and(|word| BEFORE.contains(word)) {
+        .skip_while(|word| is_in(word, BETWEEN) && !is_in(word, BEFORE));
+    if before.next().is_some_and(|word| is_in(word, BEFORE)) {
         return true;
     }
     after.iter().enumerate().any(|(nth, word)| {
         let next = |n: usize| after.get(nth + n).copied().unwrap_or_default();
         match *word {
             "required" | "needed" => is_of_id,
-            "not" => (1..=2).any(|n| AFTER_NOT.contains(&next(n))),
+            "not" => (1..=2).any(|n| is_in(next(n), AFTER_NOT)),
             "no" => next(1) == "longer",
-            "doesn" | "isn" | "wasn" => AFTER_NOT.contains(&next(2)),
+            "doesn" | "isn" | "wasn" => is_in(next(2), AFTER_NOT),
             "timed" => next(1) == "out",
-            word => AFTER.contains(&word),
+            word => is_in(word, AFTER),
         }
     })
 }

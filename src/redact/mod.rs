@@ -307,7 +307,7 @@ pub fn secrets_of_command(line: &str) -> Vec<String> {
                 found.push(value.to_string());
                 is_next = value.is_empty();
             }
-            // In JSON the name before stands in quotes.
+            // In JSON the name before it is in quotes.
             Some(("", "")) => is_next = names_credential_header(before),
             Some(_) if is_flag => is_next = false,
             _ if is_scheme(word) => is_next = true,
@@ -342,22 +342,9 @@ fn looks_like_credential(value: &str) -> bool {
 
 /// Headers have more names for credentials: `Cookie`, `X-Auth`, `X-Key`.
 fn names_credential_header(name: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "auth",
-        "cookie",
-        "key",
-        "session",
-        "pass",
-        "pwd",
-        "jwt",
-        "csrf",
-        "xsrf",
-        "signature",
-        "bearer",
-        "login",
-    ];
+    const WORDS: &str = "auth cookie key session pass pwd jwt csrf xsrf signature bearer login";
     let name = name.to_ascii_lowercase();
-    names_credential(&name) || WORDS.iter().any(|word| name.contains(word))
+    names_credential(&name) || WORDS.split(' ').any(|word| name.contains(word))
 }
 
 /// Whether a name speaks of a credential: `password`, `api_key`, `authToken`, `user_pin`.
@@ -396,25 +383,14 @@ fn has_word(name: &str, words: &[&str]) -> bool {
 }
 
 fn has_credential_in_it(name: &str) -> bool {
+    const NAMES: &str = "password passwd passphrase secret token apikey accesskey privatekey \
+                         credential authorization";
     let letters: String = name
         .chars()
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect();
-    [
-        "password",
-        "passwd",
-        "passphrase",
-        "secret",
-        "token",
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "credential",
-        "authorization",
-    ]
-    .iter()
-    .any(|word| letters.contains(word))
+    NAMES.split(' ').any(|word| letters.contains(word))
 }
 
 /// Whether a column or an extracted value of this name is a secret unless somebody says
@@ -687,7 +663,7 @@ mod tests {
             prop_assume!(!parts.is_empty());
             let text: String = order.iter().map(|index| parts[index.index(parts.len())].as_str()).collect();
             let cleaned = redactor.cleaned(&text);
-            // The masks are ours: what stands between them is what is left.
+            // The masks are ours: what is between them is what is left.
             let found = redactor.find(&text);
             for secret in known {
                 let is_left = cleaned.split(MASK).any(|rest| rest.contains(secret.as_str()));
