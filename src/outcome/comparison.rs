@@ -355,20 +355,24 @@ impl ComparedMetric {
     }
 }
 
-/// What came of one figure. Beyond the margin it is *worse* or *better*.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ChangeVerdict {
-    /// Worse by more than the margin.
-    Worse,
-    /// Better by more than the margin.
-    Better,
-    /// The change lies within the margin.
-    Equivalent,
-    /// It changed, and perhaps not by more than the margin.
-    SmallChange,
-    /// It may have changed or not.
-    NotEnoughData,
+named! {
+    /// What came of one figure. Beyond the margin it is *worse* or *better*.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum ChangeVerdict {
+        /// Worse by more than the margin.
+        Worse = "worse",
+        /// Better by more than the margin.
+        Better = "better",
+        /// The change lies within the margin.
+        Equivalent = "equivalent",
+        /// It changed, and perhaps not by more than the margin.
+        SmallChange = "small change",
+        /// It may have changed or not.
+        NotEnoughData = "not enough data",
+    }
+    /// As users are told of it.
+    fn word
 }
 
 /// Where two latency distributions differ most, beyond a shift of all latencies by

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LoadUnit, Observer, RunStart, serial};
+use crate::text::named;
 use crate::validity::{Grade, Verdict};
 
 /// What is searched, between which levels, under which limits.
@@ -45,18 +46,22 @@ pub struct LatencyLimit {
     pub limit_ns: u64,
 }
 
-/// What a level is held for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FindPhase {
-    /// The server nearly alone.
-    Baseline,
-    /// Doubling until a level is not passed.
-    Bracket,
-    /// Halving what lies between.
-    Bisect,
-    /// A longer hold of the answer.
-    Verify,
+named! {
+    /// What a level is held for.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "snake_case")]
+    pub enum FindPhase {
+        /// The server nearly alone.
+        Baseline = "baseline",
+        /// Doubling until a level is not passed.
+        Bracket = "bracket",
+        /// Halving what lies between.
+        Bisect = "bisect",
+        /// A longer hold of the answer.
+        Verify = "verify",
+    }
+    /// As users are told of it.
+    fn word
 }
 
 /// What a level did not keep.

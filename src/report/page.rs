@@ -139,7 +139,7 @@ impl Page {
         }
     }
 
-    /// The width of what stands beside a label.
+    /// The width of what is beside a label.
     pub(in crate::report) fn text_width(&self) -> usize {
         self.width().saturating_sub(self.label_width())
     }
@@ -194,6 +194,14 @@ impl Page {
         if self.rows.is_some_and(|rows| self.lines.len() + 2 > rows) {
             self.gap();
             self.push(conclusion.clone());
+        }
+    }
+
+    /// Where the JSON report is, as the last of what is labelled.
+    pub(in crate::report) fn report_path(&mut self, path: Option<&str>) {
+        if let Some(path) = path {
+            self.gap();
+            self.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
         }
     }
 

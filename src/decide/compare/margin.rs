@@ -175,7 +175,7 @@ impl FromStr for Tolerance {
     type Err = String;
 
     /// Reads a tolerance: a metric, then a percentage, for a latency also a time. With
-    /// both, a change matters where it is beyond both. What stands before the metric is
+    /// both, a change matters where it is beyond both. What comes before the metric is
     /// a selector, whatever is in its name: it is read from the right, as thresholds are.
     ///
     /// # Errors
@@ -360,7 +360,7 @@ mod tests {
             check(text, "is not part of");
         }
         check("tol:echo p99 +1%", "did you mean `tool:`?");
-        check("echo p99 +1%", "`echo` is no selector");
+        check("echo p99 +1%", "`echo` is not a selector");
         check("stage:2 p99 +1%", "is a stage");
         check("tool:echo +20%", "`tool:echo` is not a metric");
         check("tool:\"a p99 +20%", "does not end with its quote");

@@ -295,7 +295,7 @@ struct Setting<'a> {
 #[derive(Clone, Copy)]
 struct RowRole<'a> {
     is_total: bool,
-    /// Of so many calls that it may be decided by itself.
+    /// It has enough calls to be decided by itself.
     is_large: bool,
     /// The only operation: all calls say the same.
     is_only: bool,
@@ -847,19 +847,9 @@ fn of_runs(comparison: &ComparisonOutcome, n_runs: usize) -> Vec<String> {
             if n_runs == 1 { "says" } else { "say" },
         ));
     }
-    let mut order: Vec<(&str, bool)> = Vec::new();
-    order.extend(
-        comparison
-            .base
-            .iter()
-            .map(|run| (run.started_at.as_str(), true)),
-    );
-    order.extend(
-        comparison
-            .new
-            .iter()
-            .map(|run| (run.started_at.as_str(), false)),
-    );
+    let base = comparison.base.iter().map(|run| (&run.started_at, true));
+    let new = comparison.new.iter().map(|run| (&run.started_at, false));
+    let mut order: Vec<(&String, bool)> = base.chain(new).collect();
     order.sort_unstable();
     let n_turns = order
         .windows(2)

@@ -21,9 +21,8 @@ pub(in crate::report) fn calibration_summary(
     open(page, report);
     notes(page, report);
     left_out(page);
-    if let Some(path) = report_path {
-        page.gap();
-        page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
+    page.report_path(report_path);
+    if report_path.is_some() {
         let words = "name it in later runs: `--calibration FILE`";
         page.labelled("", Line::of(Role::Dim, words));
     }

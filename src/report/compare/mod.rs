@@ -15,7 +15,7 @@ pub use model::ComparisonReport;
 pub use samples::{sample, whole};
 pub(super) use summary::{comparison_summary, is_told, table_of};
 pub(super) use words::{
-    answer, change, columns, figure_name, figure_text, interval, row_name, value, word,
+    answer, change, columns, figure_name, figure_text, interval, row_name, value,
 };
 
 use super::envelope::{BuildInfo, ReportKind};

@@ -43,7 +43,7 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
     }
     let mut rows: HashMap<StoredKey<'_>, &StoredRow> = HashMap::new();
     for row in by_time.iter().flat_map(|stored| &stored.rows) {
-        rows.entry(key_of(row)).or_insert(row);
+        rows.entry((row.kind, row.names())).or_insert(row);
     }
     let mut n_bytes = 0;
     let mut slots = |key: StoredKey<'_>| match (rows.get(&key), slot_secs) {
@@ -56,34 +56,30 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
             ..SampleKey::default()
         },
         whole: whole(&report.totals),
-        slots: slots((StoredKind::Total, None, None, None, None, None))?,
+        slots: slots((StoredKind::Total, [None; 5]))?,
     };
     add_dropped(&mut total.slots, report, slot_secs.unwrap_or(1.0));
     let operations = report.operations.iter().map(|operation| {
-        let key = (
-            StoredKind::Call,
-            Some(operation.method.as_str()),
-            operation.subject.as_deref(),
-            operation.name.as_deref(),
-            operation.flow.as_deref(),
-            operation.population.as_deref(),
-        );
+        let key = SampleKey {
+            label: operation.label.clone(),
+            method: operation.method.clone(),
+            subject: operation.subject.clone(),
+            name: operation.name.clone(),
+            flow: operation.flow.clone(),
+            population: operation.population.clone(),
+        };
+        let names = [&key.subject, &key.name, &key.flow, &key.population].map(Option::as_deref);
+        let [subject, name, flow, population] = names;
+        let names = [Some(&*key.method), subject, name, flow, population];
         Ok(SampleRow {
-            key: SampleKey {
-                label: operation.label.clone(),
-                method: operation.method.clone(),
-                subject: operation.subject.clone(),
-                name: operation.name.clone(),
-                flow: operation.flow.clone(),
-                population: operation.population.clone(),
-            },
             whole: whole(&operation.figures),
-            slots: slots(key)?,
+            slots: slots((StoredKind::Call, names))?,
+            key,
         })
     });
     let operations = operations.collect::<Result<_, String>>()?;
     let flows = report.flows.iter().map(|flow| {
-        let name = Some(flow.name.as_str());
+        let (name, population) = (Some(flow.name.as_str()), flow.population.as_deref());
         Ok(SampleRow {
             key: SampleKey {
                 population: flow.population.clone(),
@@ -93,14 +89,7 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
                 percentiles_ms: percentiles_ms(&flow.busy),
                 ..whole(&flow.figures)
             },
-            slots: slots((
-                StoredKind::FlowBusy,
-                None,
-                None,
-                None,
-                name,
-                flow.population.as_deref(),
-            ))?,
+            slots: slots((StoredKind::FlowBusy, [None, None, None, name, population]))?,
         })
     });
     let flows = flows.collect::<Result<_, String>>()?;
@@ -112,7 +101,7 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
                 ..total.key.clone()
             },
             whole: whole(&population.figures),
-            slots: slots((StoredKind::Total, None, None, None, None, name))?,
+            slots: slots((StoredKind::Total, [None, None, None, None, name]))?,
         })
     });
     let populations = populations.collect::<Result<Vec<_>, String>>()?;
@@ -132,25 +121,8 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
     })
 }
 
-type StoredKey<'a> = (
-    StoredKind,
-    Option<&'a str>,
-    Option<&'a str>,
-    Option<&'a str>,
-    Option<&'a str>,
-    Option<&'a str>,
-);
-
-fn key_of(row: &StoredRow) -> StoredKey<'_> {
-    (
-        row.kind,
-        row.method.as_deref(),
-        row.subject.as_deref(),
-        row.name.as_deref(),
-        row.flow.as_deref(),
-        row.population.as_deref(),
-    )
-}
+/// As [`StoredRow::names`] has them.
+type StoredKey<'a> = (StoredKind, [Option<&'a str>; 5]);
 
 /// `n_bytes`: what the histograms of the run have taken so far.
 fn slots_of(

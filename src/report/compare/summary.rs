@@ -1,9 +1,7 @@
 //! The summary of a comparison: the answer first, then all figures in one table.
 
 use super::model::ComparisonReport;
-use super::words::{
-    change, columns, figure_name, interval, margin, row_name, rows_told, value, word,
-};
+use super::words::{change, columns, figure_name, interval, margin, row_name, rows_told, value};
 use crate::outcome::{
     ChangeVerdict, ComparedFigure, ComparedRun, ComparisonMethod, ComparisonOutcome,
     ComparisonVerdict, RUNS_AS_UNITS,
@@ -37,20 +35,10 @@ pub(in crate::report) fn comparison_summary(
     page.labelled_text("compared", Role::Plain, &compared(outcome));
     page.gap();
     table_of(page, outcome);
-    let objections = report
-        .objections
-        .iter()
-        .map(|text| ("notice", Role::Warning, text));
-    let notices = outcome
-        .notices
-        .iter()
-        .map(|text| ("notice", Role::Warning, text));
-    paragraphs(page, objections.chain(notices));
+    let notices = report.objections.iter().chain(&outcome.notices);
+    paragraphs(page, notices.map(|text| ("notice", Role::Warning, text)));
     left_out(page);
-    if let Some(path) = report_path {
-        page.gap();
-        page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
-    }
+    page.report_path(report_path);
     page.end_with(&Line::of(role, &report.answer));
 }
 
@@ -180,14 +168,14 @@ fn verdict_cell(figure: &ComparedFigure) -> Cell {
         return Cell::of(Role::Dim, "-");
     };
     if !figure.decides {
-        return Cell::of(Role::Dim, format!("({})", word(verdict)));
+        return Cell::of(Role::Dim, format!("({})", verdict.word()));
     }
     let role = match verdict {
         ChangeVerdict::Worse => Role::Error,
         ChangeVerdict::Better | ChangeVerdict::Equivalent => Role::Success,
         ChangeVerdict::SmallChange | ChangeVerdict::NotEnoughData => Role::Warning,
     };
-    Cell::of(role, word(verdict))
+    Cell::of(role, verdict.word())
 }
 
 /// Why deciding figures have no clear verdict, and where a shape changed.

@@ -114,7 +114,7 @@ pub(in crate::report) fn row_name(row: &ComparedRow) -> String {
 /// A figure in one line: `10.0 ms → 12.1 ms, +21.0% (+15.2% to +28.1%): worse`.
 pub(in crate::report) fn figure_text(figure: &ComparedFigure) -> String {
     let (base, new) = (value(figure, figure.base), value(figure, figure.new));
-    let verdict = figure.verdict.map_or("no verdict", word);
+    let verdict = figure.verdict.map_or("no verdict", ChangeVerdict::word);
     let why = figure
         .why
         .as_ref()
@@ -186,16 +186,5 @@ pub(in crate::report) fn value(figure: &ComparedFigure, value: Option<f64>) -> S
         ComparedMetric::Rate => format_rate(value),
         ComparedMetric::Errors => format_percent(value),
         _ => format_latency(ns_of_ms(value)),
-    }
-}
-
-/// As people say it.
-pub(in crate::report) fn word(verdict: ChangeVerdict) -> &'static str {
-    match verdict {
-        ChangeVerdict::Worse => "worse",
-        ChangeVerdict::Better => "better",
-        ChangeVerdict::Equivalent => "equivalent",
-        ChangeVerdict::SmallChange => "small change",
-        ChangeVerdict::NotEnoughData => "not enough data",
     }
 }

@@ -6,17 +6,21 @@ use crate::text::named;
 /// What every name begins with.
 const PREFIX: &str = "pmcp_loadtest";
 
-/// What a metric is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MetricKind {
-    /// Only grows.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Latencies in buckets.
-    Histogram,
-    /// Always 1; what it says is in its labels.
-    Info,
+named! {
+    /// What a metric is.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub enum MetricKind {
+        /// Only grows.
+        Counter = "counter",
+        /// Goes up and down.
+        Gauge = "gauge",
+        /// Latencies in buckets.
+        Histogram = "histogram",
+        /// Always 1; what it says is in its labels.
+        Info = "info",
+    }
+    /// As `# TYPE` has it.
+    fn word
 }
 
 named! {
@@ -138,7 +142,7 @@ impl ExportMetric {
             .collect()
     }
 
-    /// As OpenTelemetry names it, whose unit stands apart: `pmcp.loadtest.request.duration`.
+    /// As OpenTelemetry names it, whose unit is separate: `pmcp.loadtest.request.duration`.
     pub fn dotted(self) -> String {
         format!("{PREFIX}_{}", self.words()).replace('_', ".")
     }

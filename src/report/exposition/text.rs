@@ -27,12 +27,12 @@ pub fn write_text(
     for family in families {
         let metric = family.metric;
         let (name, kind) = match dialect {
-            TextDialect::Openmetrics => (metric.family(), kind_word(metric.kind())),
+            TextDialect::Openmetrics => (metric.family(), metric.kind().word()),
             // A family is called as its samples are, and knows no info.
             TextDialect::Prometheus => match metric.kind() {
                 MetricKind::Counter => (metric.family() + "_total", "counter"),
                 MetricKind::Info => (metric.family() + "_info", "gauge"),
-                kind => (metric.family(), kind_word(kind)),
+                kind => (metric.family(), kind.word()),
             },
         };
         writeln!(out, "# HELP {name} {}", metric.help())?;
@@ -48,15 +48,6 @@ pub fn write_text(
     match dialect {
         TextDialect::Openmetrics => writeln!(out, "# EOF"),
         TextDialect::Prometheus => Ok(()),
-    }
-}
-
-fn kind_word(kind: MetricKind) -> &'static str {
-    match kind {
-        MetricKind::Counter => "counter",
-        MetricKind::Gauge => "gauge",
-        MetricKind::Histogram => "histogram",
-        MetricKind::Info => "info",
     }
 }
 

@@ -31,10 +31,8 @@ fn progress_line(progress: &FindProgress) -> Line {
     let elapsed = Duration::from_secs(progress.elapsed.as_secs());
     let (doing, role) = match progress.activity {
         FindActivity::Opening => ("opening sessions".to_string(), Role::Dim),
-        FindActivity::Settling(phase) => {
-            (format!("{}, settling", words::phase(phase)), Role::Plain)
-        }
-        FindActivity::Holding(phase) => (words::phase(phase).to_string(), Role::Plain),
+        FindActivity::Settling(phase) => (format!("{}, settling", phase.word()), Role::Plain),
+        FindActivity::Holding(phase) => (phase.word().to_string(), Role::Plain),
         FindActivity::CoolingDown => ("cooling down".to_string(), Role::Dim),
         FindActivity::Draining => ("ending sessions".to_string(), Role::Dim),
     };
@@ -70,7 +68,7 @@ fn trial_line(options: &FindOptions, trial: &FindTrial) -> Line {
         FindVerdict::GeneratorLimited => (Role::Warning, "generator was the limit".to_string()),
         FindVerdict::Unfinished => (Role::Warning, "unfinished".to_string()),
     };
-    let mut line = Line::of(Role::Dim, format!("{:<9}", words::phase(trial.phase)))
+    let mut line = Line::of(Role::Dim, format!("{:<9}", trial.phase.word()))
         .add(
             Role::Strong,
             format!("{:>9}", words::level(options.by, trial.level)),

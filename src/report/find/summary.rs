@@ -28,10 +28,7 @@ pub(in crate::report) fn find_summary(
     reasons(page, &report.verdict);
     notices(page, report);
     left_out(page);
-    if let Some(path) = report_path {
-        page.gap();
-        page.push_whole(Line::of(Role::Dim, "report      ").add(Role::Accent, path));
-    }
+    page.report_path(report_path);
 }
 
 fn head(page: &mut Page, report: &FindReport) {
@@ -171,7 +168,7 @@ fn trials(page: &mut Page, report: &FindReport) {
 
 /// `verify: passed`, `bracket: latency`.
 fn name(trial: &TrialFigures) -> Cell {
-    let phase = words::phase(trial.phase);
+    let phase = trial.phase.word();
     let why = trial.why.as_deref().unwrap_or_default();
     let (role, verdict) = match trial.verdict {
         TrialVerdict::Passed => (Role::Success, "passed".to_string()),

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::model::{FindEnd, FindReport, NotPassed, TrialFigures};
-use crate::outcome::{
-    FindEstimate, FindOptions, FindPhase, FindTrial, FindVerdict, FindWhy, LoadUnit,
-};
+use crate::outcome::{FindEstimate, FindOptions, FindTrial, FindVerdict, FindWhy, LoadUnit};
 use crate::units::{
     format_count, format_duration, format_latency, format_percent, format_rate, ms, plural,
 };
@@ -147,15 +145,6 @@ pub(super) fn why(why: FindWhy) -> &'static str {
         FindWhy::Throughput => "throughput",
         FindWhy::Backlog => "backlog",
         FindWhy::Silence => "silence",
-    }
-}
-
-pub(super) fn phase(phase: FindPhase) -> &'static str {
-    match phase {
-        FindPhase::Baseline => "baseline",
-        FindPhase::Bracket => "bracket",
-        FindPhase::Bisect => "bisect",
-        FindPhase::Verify => "verify",
     }
 }
 

@@ -1,7 +1,7 @@
 //! Markdown for the comment of a pull request, a wiki, or the summary of a CI job:
 //! the conclusion first.
 //!
-//! What a stranger may have worded (names, addresses, messages) stands in code
+//! What a stranger may have worded (names, addresses, messages) is in code
 //! spans, where nothing has a meaning: no pipes, no HTML, no mentions of users.
 //! Sentences of our own are escaped ([`prose`]).
 
@@ -12,7 +12,7 @@ use super::text::{SummaryOptions, Text};
 use crate::outcome::{ComparedRun, ComparisonOutcome};
 use crate::report::checks::{Check, CheckGrade, checks, worst};
 use crate::report::compare::{
-    ComparisonReport, answer, change, columns, interval, is_told, row_name, value, word,
+    ComparisonReport, answer, change, columns, interval, is_told, row_name, value,
 };
 use crate::report::envelope::AnyReport;
 use crate::report::measure::unchecked_text;
@@ -207,7 +207,7 @@ fn comparison(sheet: &mut Sheet, report: &ComparisonReport) {
 fn compared(sheet: &mut Sheet, outcome: &ComparisonOutcome) {
     let rows = outcome.rows.iter().flat_map(|row| {
         row.figures.iter().filter(|it| is_told(it)).map(|figure| {
-            let verdict = figure.verdict.map_or("-", word);
+            let verdict = figure.verdict.map_or("-", |verdict| verdict.word());
             vec![
                 cell(&row_name(row)),
                 figure.name().to_string(),

@@ -237,16 +237,10 @@ pub(in crate::report) fn stored_row(
         .map(|(of, histogram)| stored_other(of, histogram));
     StoredRow {
         kind,
-        method: None,
-        subject: None,
-        name: None,
-        flow: None,
-        population: None,
-        stage: None,
         total: latency.to_text(),
         exact: ExactFigures::of(latency),
         others: others.collect(),
-        intervals: Vec::new(),
+        ..StoredRow::default()
     }
 }
 

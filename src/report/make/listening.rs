@@ -1,7 +1,5 @@
 //! The streams that sessions held: of a run, and of the parts of one.
 
-use std::collections::BTreeMap;
-
 use super::figures::{Part, causes};
 use crate::metrics::{ListenTally, NameCounts};
 use crate::outcome::{RowKind, Rows, RunOutcome};
@@ -43,21 +41,8 @@ pub(in crate::report) fn merged_listening<'a>(
 ) -> ListenFigures {
     let mut sum = ListenFigures {
         opening,
-        refused: 0,
-        unacknowledged: 0,
-        resumed: 0,
-        open_max: 0,
-        ended: 0,
-        ended_by_server: 0,
-        broken: 0,
         broken_by,
-        notifications: BTreeMap::new(),
-        requests: BTreeMap::new(),
-        requests_answered: 0,
-        others: 0,
-        answers: 0,
-        unreadable: 0,
-        bytes: 0,
+        ..ListenFigures::default()
     };
     for part in parts {
         for (into, more) in [

@@ -57,7 +57,7 @@ pub(super) fn populations(
     figures.collect()
 }
 
-/// The seconds of each population, as short as so many can be.
+/// The seconds of each population, as short as their number allows.
 fn seconds(intervals: &Intervals) -> Vec<Vec<PopulationSecond>> {
     let mut populations = intervals.populations.clone();
     let mut length_secs = intervals.length_secs;

@@ -1,6 +1,7 @@
 //! Figures of several reports as one: counts added, latencies from added histograms.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 use std::time::Duration;
 
 use super::seconds::seconds_of_population;
@@ -89,27 +90,22 @@ impl<'a> Parts<'a> {
         kind: StoredKind,
         of: impl Fn(&'a Report) -> &'a Vec<OperationFigures>,
     ) -> Result<Vec<(OperationFigures, Option<StoredRow>)>, String> {
-        let mut order: Vec<&OperationFigures> = Vec::new();
-        let mut sources: HashMap<RowKey<'a>, Vec<FiguresOf<'a>>> = HashMap::new();
-        let mut sizes: HashMap<RowKey<'a>, Vec<&OperationFigures>> = HashMap::new();
-        for (report, rows) in self.each() {
-            for operation in of(report) {
+        let parts = self.each().flat_map(|(report, rows)| {
+            of(report).iter().map(move |operation| {
                 let key = key_of_operation(kind, operation);
-                let of_key = sources.entry(key).or_insert_with(|| {
-                    order.push(operation);
-                    Vec::new()
-                });
-                of_key.push((&operation.figures, rows.get(&key).copied()));
-                sizes.entry(key).or_default().push(operation);
-            }
-        }
+                (key, (operation, rows.get(&key).copied()))
+            })
+        });
         let mut sums = Vec::new();
-        for operation in order {
-            let key = key_of_operation(kind, operation);
-            let Some(block) = sum(kind, &sources[&key], self.length)? else {
+        for (_, parts) in grouped(parts) {
+            let figures = parts.iter().map(|(it, row)| (&it.figures, *row));
+            let sources: Vec<FiguresOf<'_>> = figures.collect();
+            let parts: Vec<&OperationFigures> = parts.into_iter().map(|(it, _)| it).collect();
+            let operation = parts[0];
+            let Some(block) = sum(kind, &sources, self.length)? else {
                 continue;
             };
-            let (answers, others) = answers(&sizes[&key], &sources[&key])?;
+            let (answers, others) = answers(&parts, &sources)?;
             let named = |row: StoredRow| StoredRow {
                 others: row.others.iter().cloned().chain(others).collect(),
                 method: Some(operation.method.clone()),
@@ -123,9 +119,9 @@ impl<'a> Parts<'a> {
             sums.push((
                 OperationFigures {
                     figures,
-                    bytes: bytes(&sizes[&key]),
+                    bytes: bytes(&parts),
                     answers,
-                    slowest: slowest(&sizes[&key]),
+                    slowest: slowest(&parts),
                     ..operation.clone()
                 },
                 block.row.map(named),
@@ -219,37 +215,29 @@ impl<'a> Parts<'a> {
 
     /// Those of one name and one population are one.
     pub(super) fn flows(&self) -> Result<Vec<(FlowFigures, Vec<StoredRow>)>, String> {
-        type Sources<'a> = Vec<(&'a FlowFigures, [Option<&'a StoredRow>; 2])>;
-        type Whose<'a> = (&'a str, Option<&'a str>);
-        let mut order: Vec<Whose<'a>> = Vec::new();
-        let mut sources: HashMap<Whose<'a>, Sources<'a>> = HashMap::new();
-        for (report, rows) in self.each() {
-            for flow in &report.flows {
+        let parts = self.each().flat_map(|(report, rows)| {
+            report.flows.iter().map(move |flow| {
                 let whose = (&*flow.name, flow.population.as_deref());
-                let of_name = sources.entry(whose).or_insert_with(|| {
-                    order.push(whose);
-                    Vec::new()
-                });
                 let names = [None, None, None, Some(whose.0), whose.1];
-                let key = |kind| (kind, names, None);
-                let kinds = [StoredKind::Flow, StoredKind::FlowBusy];
-                of_name.push((flow, kinds.map(|kind| rows.get(&key(kind)).copied())));
-            }
-        }
+                let row = |kind| rows.get(&(kind, names, None)).copied();
+                (
+                    whose,
+                    (flow, row(StoredKind::Flow), row(StoredKind::FlowBusy)),
+                )
+            })
+        });
         let mut sums = Vec::new();
-        for (name, population) in order {
-            let all = || sources[&(name, population)].iter();
-            let whole: Vec<FiguresOf<'a>> = all()
-                .map(|(flow, [whole, _])| (&flow.figures, *whole))
-                .collect();
+        for ((name, population), parts) in grouped(parts) {
+            let whole = parts.iter().map(|(flow, row, _)| (&flow.figures, *row));
+            let whole: Vec<FiguresOf<'a>> = whole.collect();
             let Some(block) = sum(StoredKind::Flow, &whole, self.length)? else {
                 continue;
             };
-            let mut parts = Vec::new();
-            for (flow, [_, row]) in all() {
-                parts.push((flow.busy, row.map(StoredRow::histogram).transpose()?));
+            let mut of_calls = Vec::new();
+            for (flow, _, row) in parts {
+                of_calls.push((flow.busy, row.map(StoredRow::histogram).transpose()?));
             }
-            let (busy, histogram) = added(parts)?;
+            let (busy, histogram) = added(of_calls)?;
             let busy_row = histogram.map(|it| stored_row(StoredKind::FlowBusy, &it, Vec::new()));
             let named = |row: StoredRow| StoredRow {
                 flow: Some(name.to_string()),
@@ -440,7 +428,7 @@ impl<'a> Parts<'a> {
         Ok((sums, rows))
     }
 
-    /// A latency that stands beside the blocks.
+    /// A latency that is beside the blocks.
     pub(super) fn beside(
         &self,
         kind: StoredKind,
@@ -454,12 +442,10 @@ impl<'a> Parts<'a> {
                 parts.push((figures, histogram));
             }
         }
-        if parts.is_empty() {
-            return Ok(None);
-        }
-        let (figures, histogram) = added(parts)?;
-        let row = histogram.map(|histogram| stored_row(kind, &histogram, Vec::new()));
-        Ok(Some((figures, row)))
+        Ok(added_if_any(parts)?.map(|(figures, histogram)| {
+            let row = histogram.map(|histogram| stored_row(kind, &histogram, Vec::new()));
+            (figures, row)
+        }))
     }
 
     /// The pieces of all calls and of each of these rows that all parts have pieces of;
@@ -568,6 +554,20 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// The items of each key, both in the order in which they come.
+fn grouped<K: Copy + Eq + Hash, T>(items: impl Iterator<Item = (K, T)>) -> Vec<(K, Vec<T>)> {
+    let mut groups: Vec<(K, Vec<T>)> = Vec::new();
+    let mut places: HashMap<K, usize> = HashMap::new();
+    for (key, item) in items {
+        let at = *places.entry(key).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push((key, Vec::new()));
+        }
+        groups[at].1.push(item);
+    }
+    groups
+}
+
 /// The sum of a block's parts over this many seconds; `None` of none.
 fn sum(kind: StoredKind, sources: &[FiguresOf<'_>], length: f64) -> Result<Option<Block>, String> {
     let Some((first, _)) = sources.first() else {
@@ -592,12 +592,10 @@ fn sum(kind: StoredKind, sources: &[FiguresOf<'_>], length: f64) -> Result<Optio
                 parts.push((figures, histogram));
             }
         }
-        if parts.is_empty() {
-            return Ok(None);
-        }
-        let (figures, histogram) = added(parts)?;
-        others.extend(histogram.map(|histogram| (of, histogram)));
-        Ok::<_, String>(Some(figures))
+        Ok::<_, String>(added_if_any(parts)?.map(|(figures, histogram)| {
+            others.extend(histogram.map(|histogram| (of, histogram)));
+            figures
+        }))
     };
     let failed_latency = other(OtherLatency::FailedLatency, |it| it.failed_latency)?;
     let service_latency = other(OtherLatency::ServiceLatency, |it| it.service_latency)?;
@@ -630,7 +628,6 @@ fn sum(kind: StoredKind, sources: &[FiguresOf<'_>], length: f64) -> Result<Optio
     }))
 }
 
-/// Those of all parts; `None` where a part that has successes does not tell them.
 /// The slowest of all parts, as many as one run keeps.
 fn slowest(parts: &[&OperationFigures]) -> Vec<SlowCallFigures> {
     let all = parts.iter().flat_map(|part| part.slowest.iter().cloned());
@@ -646,6 +643,7 @@ fn slowest(parts: &[&OperationFigures]) -> Vec<SlowCallFigures> {
     all
 }
 
+/// Those of all parts; `None` where a part that has successes does not tell them.
 fn bytes(parts: &[&OperationFigures]) -> Option<BytesFigures> {
     let ok = parts.iter().map(|it| it.figures.ok).sum();
     let of_parts: Vec<BytesFigures> = parts
@@ -685,8 +683,7 @@ fn answers(
                 some.push((latency, row.map(|row| row.other(of)).transpose()?.flatten()));
             }
         }
-        if !some.is_empty() {
-            let (sum, histogram) = added(some)?;
+        if let Some((sum, histogram)) = added_if_any(some)? {
             figures.push((of, sum));
             others.extend(histogram.map(|it| stored_other(of, &it)));
         }
@@ -732,11 +729,20 @@ fn merged_answers(
     })
 }
 
+/// A latency with its histogram, where that is kept.
+type KeptLatency = (LatencyFigures, Option<Histogram>);
+
+/// `None` without parts.
+fn added_if_any(parts: Vec<KeptLatency>) -> Result<Option<KeptLatency>, String> {
+    match parts.is_empty() {
+        true => Ok(None),
+        false => added(parts).map(Some),
+    }
+}
+
 /// The latencies of several parts: from all their histograms, or without percentiles
 /// where one is missing.
-pub(super) fn added(
-    parts: Vec<(LatencyFigures, Option<Histogram>)>,
-) -> Result<(LatencyFigures, Option<Histogram>), String> {
+pub(super) fn added(parts: Vec<KeptLatency>) -> Result<KeptLatency, String> {
     let mut sum = Some(Histogram::new());
     for (figures, histogram) in &parts {
         match histogram {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Figures of some requests.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Figures {
     /// Requests begun: `ok + failed + cancelled`.
     pub started: u64,
@@ -54,10 +54,11 @@ impl Figures {
 
 /// From which instant a latency counts; it always ends with the answer's last
 /// byte.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LatencyFrom {
     /// The request's first byte handed to the kernel: service time.
+    #[default]
     Sent,
     /// When the request should have started by the load model: response time.
     IntendedStart,

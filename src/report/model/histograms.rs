@@ -45,7 +45,7 @@ pub struct StoredHistograms {
 }
 
 /// The histograms of one block of figures.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StoredRow {
     /// Which block of the report.
     pub kind: StoredKind,
@@ -75,11 +75,12 @@ pub struct StoredRow {
 }
 
 /// Which block of the report a row is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StoredKind {
     /// `totals`: all calls; with a population, its own (`populations[].figures`). Of two
     /// populations alone, and where one has several operations.
+    #[default]
     Total,
     /// One of `operations`.
     Call,

@@ -11,7 +11,7 @@ use crate::redact::strangers_keys;
 /// Listening streams: a GET for each session, or a subscription for each user of a modern
 /// server, held for as long as the session lives. In no total and in no figure of a call.
 /// `opening.ok = ended + broken`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ListenFigures {
     /// Asking for them, up to the head of the answer, or to the acknowledgement of the
     /// subscription: `ok` is how many were opened.

@@ -4,7 +4,7 @@
 //! Latencies are milliseconds with fractions down to the nanosecond. Where
 //! there is no data there is `null`, never a 0 that nobody measured.
 //!
-//! Everything that readers of schema 1.1 look for stands under its old name:
+//! Everything that readers of schema 1.1 look for is under its old name:
 //! `timestamp`, `target_url`, `duration_secs`, `config`, `metrics`, `errors`,
 //! `per_tool` and `breaking_point`. A difference in meaning:
 //! 1.1 counted samples that it had invented; these are counts of requests.

@@ -39,7 +39,7 @@ pub struct ReasonNote {
     pub cause: String,
     /// What was seen, what it means for the figures and by how much, what to do.
     pub text: String,
-    /// The figures that it rests on, by name; the unit stands last.
+    /// The figures that it rests on, by name; the unit comes last.
     pub figures: BTreeMap<String, f64>,
     /// What it was seen by, the cause first, where several signals have one
     /// cause.
@@ -53,7 +53,7 @@ pub struct SignalNote {
     /// A stable name, such as `waiting_for_cpu`.
     #[serde(serialize_with = "own")]
     pub id: String,
-    /// Its figures, by name; the unit stands last.
+    /// Its figures, by name; the unit comes last.
     pub figures: BTreeMap<String, f64>,
 }
 
