@@ -15,7 +15,10 @@ use super::signals::Signals;
 use super::tick::{TICKS_PER_SECOND, is_warm_up, tick_end, tick_middle};
 use crate::decide::control::StageSpan;
 use crate::decide::threshold::abort::WatchedCounts;
-use crate::metrics::{Examples, FailureGroup, Histogram, Recorder, RowStats, WorkerUsage};
+use crate::metrics::{
+    AddressTallies, Examples, FailureGroup, Histogram, ListenTally, Recorder, RowStats, Spread,
+    TlsHandshakes, WorkerUsage, add_boxed,
+};
 use crate::outcome::{
     Intervals, Observer, Row, RowKind, Second, SecondLatency, SecondRows, StageOutcome,
     populations_of,
@@ -756,7 +759,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     warm.lateness.merge(&tick.lateness);
     warm.generator_delay.merge(&tick.generator_delay);
     warm.loop_time.merge(&tick.loop_time);
-    totals.add_tls(tick.tls.as_deref());
+    add_boxed(&mut totals.tls, &tick.tls, TlsHandshakes::merge);
     // A wait may begin in the warm-up and end long after it.
     totals.waits.merge(&tick.waits);
     // What one user has seen of another is told whenever it was.
@@ -764,9 +767,13 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     let exchanges = tick.violations.all().iter();
     let of_isolation = exchanges.filter(|it| it.failure.group() == FailureGroup::Isolation);
     of_isolation.for_each(|it| totals.violations.keep(it.clone()));
-    totals.add_addresses(tick.addresses.as_deref());
-    warm.add_spread(tick.spread.as_deref());
-    totals.add_listening(tick.listening.as_deref());
+    add_boxed(
+        &mut totals.addresses,
+        &tick.addresses,
+        AddressTallies::merge,
+    );
+    add_boxed(&mut warm.spread, &tick.spread, Spread::merge);
+    add_boxed(&mut totals.listening, &tick.listening, ListenTally::merge);
     warm.examples.merge(&tick.examples);
 }
 

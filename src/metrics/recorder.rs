@@ -419,10 +419,7 @@ impl Recorder {
 
     /// A request of the row has ended. It must have been started.
     pub fn end(&mut self, row: usize, sample: &Sample<'_>) {
-        if let Outcome::Failed(failure, message) = &sample.outcome {
-            self.examples.calls.offer(*failure, message);
-        }
-        self.rows[row].end(sample);
+        self.end_among(|examples| &mut examples.calls, row, sample);
     }
 
     /// Starts a request of the row and ends it, for tests.
@@ -434,16 +431,22 @@ impl Recorder {
 
     /// The same of a row that opens or ends sessions.
     pub fn end_of_session(&mut self, row: usize, sample: &Sample<'_>) {
-        if let Outcome::Failed(failure, message) = &sample.outcome {
-            self.examples.sessions.offer(*failure, message);
-        }
-        self.rows[row].end(sample);
+        self.end_among(|examples| &mut examples.sessions, row, sample);
     }
 
     /// The same of a row that opens listening streams.
     pub fn end_of_stream(&mut self, row: usize, sample: &Sample<'_>) {
+        self.end_among(|examples| &mut examples.streams, row, sample);
+    }
+
+    fn end_among(
+        &mut self,
+        examples: impl Fn(&mut Examples) -> &mut Messages,
+        row: usize,
+        sample: &Sample<'_>,
+    ) {
         if let Outcome::Failed(failure, message) = &sample.outcome {
-            self.examples.streams.offer(*failure, message);
+            examples(&mut self.examples).offer(*failure, message);
         }
         self.rows[row].end(sample);
     }
@@ -521,12 +524,12 @@ impl Recorder {
         self.lateness.merge(&other.lateness);
         self.generator_delay.merge(&other.generator_delay);
         self.loop_time.merge(&other.loop_time);
-        self.add_tls(other.tls.as_deref());
+        add_boxed(&mut self.tls, &other.tls, TlsHandshakes::merge);
         self.waits.merge(&other.waits);
         self.isolation.merge(&other.isolation);
-        self.add_addresses(other.addresses.as_deref());
-        self.add_spread(other.spread.as_deref());
-        self.add_listening(other.listening.as_deref());
+        add_boxed(&mut self.addresses, &other.addresses, AddressTallies::merge);
+        add_boxed(&mut self.spread, &other.spread, Spread::merge);
+        add_boxed(&mut self.listening, &other.listening, ListenTally::merge);
         self.examples.merge(&other.examples);
         self.violations.merge(&other.violations);
     }
@@ -537,34 +540,6 @@ impl Recorder {
             let sum = self.arrivals_of(population);
             sum.begun += more.begun;
             sum.dropped += more.dropped;
-        }
-    }
-
-    /// Adds handshakes of TLS.
-    pub fn add_tls(&mut self, more: Option<&TlsHandshakes>) {
-        if let Some(more) = more {
-            self.tls.get_or_insert_default().merge(more);
-        }
-    }
-
-    /// Adds connections by address.
-    pub fn add_addresses(&mut self, more: Option<&AddressTallies>) {
-        if let Some(more) = more {
-            self.addresses.get_or_insert_default().merge(more);
-        }
-    }
-
-    /// Adds calls by who served them.
-    pub fn add_spread(&mut self, more: Option<&Spread>) {
-        if let Some(more) = more {
-            self.spread.get_or_insert_default().merge(more);
-        }
-    }
-
-    /// Adds what became of listening streams.
-    pub fn add_listening(&mut self, more: Option<&ListenTally>) {
-        if let Some(more) = more {
-            self.listening.get_or_insert_default().merge(more);
         }
     }
 
@@ -593,6 +568,17 @@ impl Recorder {
         self.listening = None;
         self.examples = Examples::default();
         self.violations.clear();
+    }
+}
+
+/// Adds what is there only once there is something of it.
+pub fn add_boxed<T: Default>(
+    sum: &mut Option<Box<T>>,
+    more: &Option<Box<T>>,
+    merge: impl Fn(&mut T, &T),
+) {
+    if let Some(more) = more {
+        merge(sum.get_or_insert_default(), more);
     }
 }
 

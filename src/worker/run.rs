@@ -11,7 +11,7 @@ use super::meter::Meter;
 use crate::decide::threshold::empty_recorder;
 use crate::http::{take_address_tallies, take_handshakes, use_addresses};
 use crate::load::{ArrivalSchedule, Segment};
-use crate::metrics::{Recorder, WorkerUsage};
+use crate::metrics::{AddressTallies, Recorder, TlsHandshakes, WorkerUsage, add_boxed};
 use crate::scenario::Load;
 use crate::scheduler::{Cancel, Scheduler, SchedulerOptions};
 use crate::user::{Budget, BudgetShare, Script, Shared, VirtualUser, dispatch};
@@ -355,8 +355,9 @@ impl<'a> Worker<'a> {
     /// Those of TLS and of connections that were made on this thread since the last tick.
     fn record_handshakes(&self) {
         let mut recorder = self.shared.recorder.borrow_mut();
-        recorder.add_tls(take_handshakes().as_deref());
-        recorder.add_addresses(take_address_tallies().as_deref());
+        let (tls, addresses) = (take_handshakes(), take_address_tallies());
+        add_boxed(&mut recorder.tls, &tls, TlsHandshakes::merge);
+        add_boxed(&mut recorder.addresses, &addresses, AddressTallies::merge);
     }
 
     fn send_end(&mut self) {
