@@ -7,6 +7,8 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
+use serde::{Serialize, Serializer};
+
 /// The error of a text that is not the quantity it should be.
 fn not(text: &str, expected: &str) -> String {
     format!("`{text}` is not {expected}")
@@ -340,6 +342,25 @@ fn trim_zeros(text: String) -> String {
     } else {
         text
     }
+}
+
+/// For serde: a time that there may be, in seconds.
+pub fn as_secs<S: Serializer>(
+    time: &(impl Copy + Into<Option<Duration>>),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let time: Option<Duration> = (*time).into();
+    time.map(|time| time.as_secs_f64()).serialize(serializer)
+}
+
+/// The same in milliseconds.
+pub fn as_ms<S: Serializer>(
+    time: &(impl Copy + Into<Option<Duration>>),
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let time: Option<Duration> = (*time).into();
+    time.map(|time| time.as_secs_f64() * 1e3)
+        .serialize(serializer)
 }
 
 #[cfg(test)]

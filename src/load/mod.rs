@@ -21,6 +21,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::units::as_secs;
+
 /// What load is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum LoadUnit {
@@ -34,22 +36,25 @@ pub enum LoadUnit {
 
 /// A part of a closed run: the number of virtual users moves linearly from
 /// the stage before (0 before the first) to `target_vus` across `duration`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct VuStage {
-    /// How long the stage lasts; more than zero.
-    pub duration: Duration,
     /// Virtual users at its end; 0 is allowed.
     pub target_vus: u32,
+    /// How long the stage lasts; more than zero.
+    #[serde(rename = "duration_secs", serialize_with = "as_secs")]
+    pub duration: Duration,
 }
 
 /// A part of an open run: the arrival rate moves linearly from the stage
 /// before (0 before the first) to `target_rate` across `duration`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RateStage {
-    /// How long the stage lasts; more than zero.
-    pub duration: Duration,
     /// Arrivals a second at its end; 0 is allowed.
+    #[serde(rename = "target_rate_per_sec")]
     pub target_rate: f64,
+    /// How long the stage lasts; more than zero.
+    #[serde(rename = "duration_secs", serialize_with = "as_secs")]
+    pub duration: Duration,
 }
 
 /// How arrivals are spread around their rate.
@@ -64,10 +69,12 @@ pub enum Distribution {
 }
 
 /// Arrivals in groups: `size` at once, at every multiple of `every`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Burst {
     /// Arrivals of one burst; at least 1.
+    #[serde(rename = "burst")]
     pub size: u32,
     /// The time from one burst to the next; more than zero.
+    #[serde(rename = "every_secs", serialize_with = "as_secs")]
     pub every: Duration,
 }

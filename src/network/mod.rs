@@ -21,6 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::text::named;
+use crate::units::{as_ms, as_secs};
 
 /// How a server is reached. What is not given is as usual.
 ///
@@ -48,7 +49,7 @@ pub struct Network {
     #[serde(rename = "dns_ttl_secs", serialize_with = "as_secs")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dns_ttl: Option<Duration>,
-    /// The longest that it may take until a connection stands, TLS and proxies included;
+    /// The longest that it may take until a connection is open, TLS and proxies included;
     /// `None`: as long as the request may take.
     #[serde(rename = "connect_timeout_ms", serialize_with = "as_ms")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -245,15 +246,6 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 fn as_texts<S: Serializer>(entries: &[impl Display], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(entries.iter().map(ToString::to_string))
-}
-
-fn as_secs<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.as_secs_f64()).serialize(serializer)
-}
-
-fn as_ms<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    time.map(|time| time.as_secs_f64() * 1e3)
-        .serialize(serializer)
 }
 
 /// Where the key is, is nobody else's business.

@@ -3,6 +3,8 @@
 //! Does not know what the values were before they were resolved, nor who
 //! prints them.
 
+use std::fmt::Display;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -28,16 +30,18 @@ use crate::units::{format_bytes, format_duration, format_percent, format_rate, p
 pub fn describe(plan: &Plan) -> Vec<(String, String)> {
     let mut lines = Lines(Vec::new());
     lines.add("target", plan.target.url.shown.clone());
-    lines.add("protocol", plan.target.protocol.to_string());
+    lines.add("protocol", plan.target.protocol);
     if plan.target.cookies {
-        lines.add("cookies", "kept by each user".to_string());
+        lines.add("cookies", "kept by each user");
     }
     if plan.target.respect_retry_after {
-        lines.add("Retry-After", "users wait as long as it asks".to_string());
+        lines.add("Retry-After", "users wait as long as it asks");
     }
     if !plan.target.listen {
-        let text = "sessions hold no stream, even where the server offers one";
-        lines.add("listening", text.to_string());
+        lines.add(
+            "listening",
+            "sessions hold no stream, even where the server offers one",
+        );
     }
     add_topics("subscription", &plan.target.subscribe, &mut lines);
     describe_tls(&plan.network.tls, &mut lines);
@@ -65,8 +69,7 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         lines.add("data", describe_data(set));
     }
     if !plan.preflight {
-        let text = "nothing is held against what the server lists";
-        lines.add("preflight", text.to_string());
+        lines.add("preflight", "nothing is held against what the server lists");
     }
     if plan.think != ThinkTime::None {
         lines.add("think", describe_think(plan.think));
@@ -110,13 +113,12 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         );
     }
     match plan.histograms {
-        HistogramMode::Off => lines.add("histograms", "none in the report".to_string()),
-        HistogramMode::Totals => lines.add("histograms", "of the whole run only".to_string()),
+        HistogramMode::Off => lines.add("histograms", "none in the report"),
+        HistogramMode::Totals => lines.add("histograms", "of the whole run only"),
         HistogramMode::Seconds => {}
     }
     if plan.streams {
-        let words = "timed from their first byte on, event by event";
-        lines.add("answers", words.to_string());
+        lines.add("answers", "timed from their first byte on, event by event");
     }
     let traced = match plan.trace {
         TraceMode::Off => None,
@@ -124,10 +126,10 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
         TraceMode::Header => Some("in a header of each call"),
     };
     if let Some(traced) = traced {
-        lines.add("trace", traced.to_string());
+        lines.add("trace", traced);
     }
     if plan.strict {
-        lines.add("strict", "a result that is not valid fails".to_string());
+        lines.add("strict", "a result that is not valid fails");
     }
     let seed = match plan.is_seed_drawn {
         true => "drawn for each run".to_string(),
@@ -140,8 +142,8 @@ pub fn describe(plan: &Plan) -> Vec<(String, String)> {
 struct Lines(Vec<(String, String)>);
 
 impl Lines {
-    fn add(&mut self, label: &str, text: String) {
-        self.0.push((label.to_string(), escaped(&text)));
+    fn add(&mut self, label: &str, text: impl Display) {
+        self.0.push((label.to_string(), escaped(&text.to_string())));
     }
 }
 
@@ -199,13 +201,13 @@ fn describe_network(plan: &Plan, lines: &mut Lines) {
         lines.add("proxy", proxy.in_words());
     }
     for rule in &network.resolve {
-        lines.add("resolve", rule.to_string());
+        lines.add("resolve", rule);
     }
     for address in &network.bind {
-        lines.add("bind", address.to_string());
+        lines.add("bind", address);
     }
     if network.addresses == AddressUse::Pinned {
-        lines.add("addresses", "each user keeps to one".to_string());
+        lines.add("addresses", "each user keeps to one");
     }
     if let Some(ttl) = network.dns_ttl {
         let text = format!("looked up again after {}", format_duration(ttl));
@@ -225,7 +227,7 @@ fn describe_network(plan: &Plan, lines: &mut Lines) {
         ConnectionUse::PerCall => Some("closed after each answer, without `Connection: close`"),
     };
     if let Some(words) = connection {
-        lines.add("connection", words.to_string());
+        lines.add("connection", words);
     }
     if let Some(name) = &network.backend_header {
         lines.add("backends", format!("told apart by the header `{name}`"));
@@ -331,7 +333,7 @@ fn describe_population(plan: &Plan, at: usize, lines: &mut Lines) {
             }
         }
         if plan.token.is_some() && !own.takes_tokens {
-            lines.add("  token", "none of the settings'".to_string());
+            lines.add("  token", "none of the settings'");
         }
     }
     if let Some(topics) = &population.subscribe {

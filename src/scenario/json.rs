@@ -9,29 +9,9 @@ use serde_json::{Value, json};
 
 use super::header::Header;
 use crate::data::DataSet;
-use crate::load::{Burst, RateStage, Segment, ThinkTime, VuStage};
+use crate::load::{Segment, ThinkTime};
 use crate::protocol::Topic;
 use crate::threshold::Threshold;
-
-/// A duration in seconds, or `null`.
-pub(super) fn as_secs<S: Serializer>(
-    duration: &(impl Copy + Into<Option<Duration>>),
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let duration: Option<Duration> = (*duration).into();
-    duration
-        .map(|duration| duration.as_secs_f64())
-        .serialize(serializer)
-}
-
-/// A duration in milliseconds, or `null`.
-pub(super) fn as_ms<S: Serializer>(
-    duration: &(impl Copy + Into<Option<Duration>>),
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    let duration: Option<Duration> = (*duration).into();
-    duration.map(ms).serialize(serializer)
-}
 
 /// `{ "number": 2, "of": 4 }`, or `null` for all of the load.
 pub(super) fn as_segment<S: Serializer>(
@@ -68,34 +48,6 @@ pub(super) fn as_topics<S: Serializer>(topics: &[Topic], serializer: S) -> Resul
 
 pub(super) fn as_on_break<S: Serializer>(stops: &bool, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(if *stops { "stop" } else { "continue" })
-}
-
-pub(super) fn as_vu_stages<S: Serializer>(
-    stages: &[VuStage],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(stages.iter().map(|stage| {
-        json!({
-            "target_vus": stage.target_vus,
-            "duration_secs": stage.duration.as_secs_f64(),
-        })
-    }))
-}
-
-pub(super) fn as_rate_stages<S: Serializer>(
-    stages: &[RateStage],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(stages.iter().map(|stage| {
-        json!({
-            "target_rate_per_sec": stage.target_rate,
-            "duration_secs": stage.duration.as_secs_f64(),
-        })
-    }))
-}
-
-pub(super) fn as_burst<S: Serializer>(burst: &Burst, serializer: S) -> Result<S::Ok, S::Error> {
-    json!({"burst": burst.size, "every_secs": burst.every.as_secs_f64()}).serialize(serializer)
 }
 
 /// By the keys of the config.

@@ -18,8 +18,8 @@ use super::defaults;
 use super::env;
 use super::header::Header;
 use super::json::{
-    as_burst, as_data, as_ms, as_names, as_on_break, as_rate_stages, as_secs, as_segment,
-    as_shared, as_text, as_think, as_thresholds, as_topics, as_vu_stages, think_json,
+    as_data, as_names, as_on_break, as_segment, as_shared, as_text, as_think, as_thresholds,
+    as_topics, think_json,
 };
 use super::marked::MarkedPlace;
 use super::oauth::OAuthWish;
@@ -40,7 +40,7 @@ use crate::redact::{
 use crate::template::{self, Piece};
 use crate::text::named;
 use crate::threshold::Threshold;
-use crate::units::plural;
+use crate::units::{as_ms, as_secs, plural};
 use crate::validity::Reference;
 
 /// What a run will do. [`Plan::new`] makes one; its fields may be set.
@@ -341,7 +341,6 @@ pub enum Load {
     /// Like `Closed`, with a number of users that changes.
     Staged {
         /// Not empty.
-        #[serde(serialize_with = "as_vu_stages")]
         stages: Vec<VuStage>,
         /// Iterations start at this fixed interval, per user.
         #[serde(rename = "pacing_ms", serialize_with = "as_ms")]
@@ -392,13 +391,11 @@ pub enum Arrivals {
     /// At a rate that changes.
     Staged {
         /// Not empty.
-        #[serde(serialize_with = "as_rate_stages")]
         stages: Vec<RateStage>,
         /// How they spread.
         distribution: Distribution,
     },
     /// In groups.
-    #[serde(serialize_with = "as_burst")]
     Bursts(Burst),
 }
 
