@@ -502,17 +502,10 @@ impl Session {
         }
         report.end = end.max(report.end);
         report.delay = None;
-        report.result = match status {
-            Ok(200..300) => Ok(()),
-            Ok(status) => Err(Trouble::failed(
-                Failure::Http {
-                    status,
-                    rpc_code: None,
-                },
-                format!("status {status} to `notifications/initialized`"),
-            )),
-            Err(trouble) => Err(trouble),
-        };
+        report.result = status.and_then(|status| match status {
+            200..300 => Ok(()),
+            _ => Err(bad_status(status, "`notifications/initialized`")),
+        });
         opening(Some(welcome), report)
     }
 
@@ -759,17 +752,10 @@ impl Session {
         self.forget();
         let sent = timing.sent.unwrap_or(began);
         Some(CallReport {
-            result: match status {
-                Ok(200..300 | 404 | 405) => Ok(()),
-                Ok(status) => Err(Trouble::failed(
-                    Failure::Http {
-                        status,
-                        rpc_code: None,
-                    },
-                    format!("status {status} to DELETE"),
-                )),
-                Err(trouble) => Err(trouble),
-            },
+            result: status.and_then(|status| match status {
+                200..300 | 404 | 405 => Ok(()),
+                _ => Err(bad_status(status, "DELETE")),
+            }),
             end: end.max(sent),
             ..CallReport::began(sent)
         })
@@ -1153,6 +1139,14 @@ impl RequestsOfServer {
             self.n_answered
         )
     }
+}
+
+fn bad_status(status: u16, to: &str) -> Trouble {
+    let failure = Failure::Http {
+        status,
+        rpc_code: None,
+    };
+    Trouble::failed(failure, format!("status {status} to {to}"))
 }
 
 #[cfg(test)]

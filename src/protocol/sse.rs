@@ -31,7 +31,7 @@ pub enum SseFault {
 }
 
 /// The decoder of one stream; memory is reused over [`reset`](Self::reset).
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SseDecoder {
     limit_bytes: usize,
     /// The current line as far as earlier input held it; empty at its start.
@@ -86,20 +86,7 @@ impl SseDecoder {
     pub fn new(limit_bytes: usize) -> Self {
         Self {
             limit_bytes,
-            line: Vec::new(),
-            data: Vec::new(),
-            has_data: false,
-            name: Vec::new(),
-            pending_id: Vec::new(),
-            has_pending_id: false,
-            is_pending_id_too_long: false,
-            last_event_id: Vec::new(),
-            is_id_too_long: false,
-            retry: None,
-            n_bom: 0,
-            after_cr: false,
-            is_lent: false,
-            n_events: 0,
+            ..Self::default()
         }
     }
 

@@ -213,11 +213,7 @@ pub fn resolved(path: &Path) -> PathBuf {
     if let Ok(path) = fs::canonicalize(&path) {
         return path;
     }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    match (fs::canonicalize(folder), path.file_name()) {
+    match (fs::canonicalize(folder_of(&path)), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path,
     }
@@ -320,17 +316,20 @@ fn processes() -> u64 {
     }
 }
 
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Removes what runs that were killed have left beside `path`: files with a name
 /// as ours, of processes that would be seen here and are gone.
 fn remove_left_behind(path: &Path, own_start: &str) {
     if processes() == 0 {
         return;
     }
-    let folder = match path.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    let Ok(entries) = fs::read_dir(folder) else {
+    let Ok(entries) = fs::read_dir(folder_of(path)) else {
         return;
     };
     for entry in entries.take(ENTRIES_MAX).flatten() {

@@ -705,11 +705,14 @@ impl<'a> Entry<'a> {
 
     /// The same, where an empty one makes no sense.
     pub(super) fn name(&self, accepted: &str) -> Option<Shown<String>> {
-        let text = self.text(accepted)?;
-        if text.value.trim().is_empty() {
-            return self.refuse("is empty", accepted);
+        self.not_empty(self.text(accepted)?, accepted)
+    }
+
+    fn not_empty(&self, text: Shown<String>, accepted: &str) -> Option<Shown<String>> {
+        match text.value.trim().is_empty() {
+            true => self.refuse("is empty", accepted),
+            false => Some(text),
         }
-        Some(text)
     }
 
     /// The same, where it may hold templates: its value is their canonical form.
@@ -727,11 +730,7 @@ impl<'a> Entry<'a> {
 
     /// The same, where an empty one makes no sense.
     pub(super) fn template_name(&self, accepted: &str) -> Option<Shown<String>> {
-        let text = self.template(accepted)?;
-        if text.value.trim().is_empty() {
-            return self.refuse("is empty", accepted);
-        }
-        Some(text)
+        self.not_empty(self.template(accepted)?, accepted)
     }
 
     /// The same with the templates in it.
