@@ -9,7 +9,7 @@
 //!
 //! All that is known of a call is in its marker, so nobody keeps a table of those that
 //! were sent. The tag is a hash with the key of the load: what a server makes up, or
-//! counts on from a marker, is none. Only lower-case letters and digits are in it, which
+//! counts on from a marker, is not one. Only lower-case letters and digits are in it, which
 //! neither JSON nor addresses escape. Pure but for [`MarkerKey::drawn`]. Start at
 //! [`MarkerSearch`].
 

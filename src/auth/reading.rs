@@ -137,7 +137,7 @@ fn expiry_of_jwt(token: &str) -> Option<SystemTime> {
     moment(&exp_of_jwt(token)?)
 }
 
-/// The `exp` of a JWT (RFC 7519, section 4.1.4), as it stands there. Nothing else of it is
+/// The `exp` of a JWT (RFC 7519, section 4.1.4), as the token has it. Nothing else of it is
 /// looked at, nor is its signature: the server judges that.
 pub(super) fn exp_of_jwt(token: &str) -> Option<Value> {
     let mut parts = token.split('.');

@@ -83,7 +83,7 @@ fn no_login(fault: Fault) -> UserError {
     }
 }
 
-/// Opens the user's browser. Where there is none, the address stands in the terminal.
+/// Opens the user's browser. Where there is none, the terminal shows the address.
 fn open_browser(address: &str) {
     const OPENERS: &[&[&str]] = if cfg!(target_os = "macos") {
         &[&["open"]]

@@ -51,7 +51,7 @@ struct Called {
     program: &'static str,
     /// What follows `cargo`.
     of_cargo: &'static str,
-    /// What stands before the commands, in both.
+    /// What comes before the commands, in both.
     words: &'static [&'static str],
 }
 

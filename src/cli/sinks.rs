@@ -10,7 +10,7 @@ use crate::units::plural;
 /// Opens the places, by the plan's rules for the network.
 ///
 /// # Errors
-/// Where one cannot be written to, or a header for collectors is none.
+/// Where one cannot be written to, or a header for collectors is not valid.
 pub(super) fn open_sinks(outs: &[SinkWish], plan: &Plan) -> Result<Vec<OpenSink>, UserError> {
     if outs.is_empty() {
         return Ok(Vec::new());

@@ -712,7 +712,7 @@ impl Finder {
         }
     }
 
-    /// An error that may be the fault of a proxy that stands between.
+    /// An error that may be the fault of a proxy that is between.
     fn beside_proxy(&self, error: UserError) -> UserError {
         match self.session.server().endpoint().proxy() {
             Some(proxy) => error.hint(format!(
@@ -821,7 +821,7 @@ fn of_gateway(message: &str, is_https: bool) -> Option<&'static str> {
     }
 }
 
-/// Whether a proxy that stands between may be to blame: one that sees the requests
+/// Whether a proxy that is between may be to blame: one that sees the requests
 /// themselves for all that no server has said, one that sees TLS for connections alone.
 fn may_be_of_proxy(failure: &Failure, is_https: bool) -> bool {
     match failure {

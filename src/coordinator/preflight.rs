@@ -572,7 +572,7 @@ fn unescaped(value: Value) -> Value {
     }
 }
 
-/// Whether the URI may be one of the template (RFC 6570): what stands outside of its
+/// Whether the URI may be one of the template (RFC 6570): what is outside of its
 /// expressions is there in order. An expression may stand for anything.
 fn fits_template(uri: &str, template: &str) -> bool {
     let mut literals = Vec::new();

@@ -337,7 +337,7 @@ impl<'a> LineCount<'a> {
 const OPEN_QUOTE: &str = "a quote is opened and never closed";
 
 /// What is wrong with the quotes of a row, and where, though the `csv` crate reads it: it
-/// takes the end of the text for the end of a cell, and what stands behind a closing
+/// takes the end of the text for the end of a cell, and what is behind a closing
 /// quote for a part of the cell.
 fn quote_fault(text: &str, row: Range<u64>) -> Option<(u64, &'static str)> {
     let [start, end] = [row.start, row.end].map(|at| usize::try_from(at).unwrap_or(usize::MAX));

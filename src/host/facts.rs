@@ -13,7 +13,7 @@ pub struct HostFacts {
     pub n_cpus: Option<usize>,
     /// Kernel name and release, such as `Linux 6.18.44`.
     pub kernel: Option<String>,
-    /// It is a virtual machine: a hypervisor stands between us and the CPUs.
+    /// It is a virtual machine: a hypervisor is between us and the CPUs.
     pub is_virtual: Option<bool>,
     /// CPUs may run above their nominal frequency while it is cool enough.
     pub boost: Option<bool>,

@@ -380,7 +380,7 @@ impl Exchange {
         self.is_peers_end.set(1);
     }
 
-    /// A connection stands.
+    /// A connection is established.
     pub(super) fn connected(&self, peer: SocketAddr) {
         *self.peer.lock() = Some(peer);
         // The first connection has none before it.

@@ -124,7 +124,7 @@ impl Trouble {
         Self::on_the_way(exchange, failure, message)
     }
 
-    /// A failure of that exchange. Where a proxy stands between, it may be the proxy's.
+    /// A failure of that exchange. Where a proxy is between, it may be the proxy's.
     fn on_the_way(exchange: &Exchange, failure: Failure, message: impl Into<String>) -> Self {
         let message = message.into();
         let address = exchange.proxy().map(Proxy::address);

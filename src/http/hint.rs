@@ -10,9 +10,9 @@ pub fn with_hint(what: impl Display, hint: impl Display) -> String {
     format!("{what}{HINT}{hint}")
 }
 
-/// A message without the hint that stands at its end, and the hint.
+/// A message without the hint that is at its end, and the hint.
 pub fn split_hint(message: &str) -> (&str, Option<&str>) {
-    // What a server chose stands before it: the last one is ours.
+    // What a server chose is before it: the last one is ours.
     match message.rsplit_once(HINT) {
         Some((what, hint)) => (what, Some(hint)),
         None => (message, None),

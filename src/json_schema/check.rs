@@ -81,7 +81,7 @@ impl SchemaViolation {
 }
 
 impl SchemaViolation {
-    /// Whether it holds whatever stands at `open` places of the value, JSON pointers:
+    /// Whether it holds whatever is at `open` places of the value, JSON pointers:
     /// what is wrong lies elsewhere, or in what members there are.
     pub fn holds_whatever_is_at(&self, open: &[String]) -> bool {
         let of_names = matches!(

@@ -22,7 +22,7 @@ pub enum Heard<'a> {
     Notification(String),
     /// A request of the server's own, which awaits an answer.
     Request(ServerRequest),
-    /// An answer to the request with this id. It stands here where the server has answered
+    /// An answer to the request with this id. It is here where the server has answered
     /// that request with 202.
     Answer {
         /// The id.

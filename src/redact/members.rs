@@ -15,7 +15,7 @@ const NAME_BYTES_MAX: usize = 200;
 /// Levels of escapes that are understood: texts of JSON in texts of JSON.
 const LEVELS_MAX: u32 = 6;
 
-/// The text with a mask for each value that stands under a credential's name: as a member
+/// The text with a mask for each value that is under a credential's name: as a member
 /// of JSON, or as a form, a page or a log writes it (`token=…`, `'password': '…'`), and
 /// what follows `Bearer`. All else stays as it is.
 pub fn without_credentials(text: &str) -> Cow<'_, str> {
@@ -108,7 +108,7 @@ fn all_values(text: &str) -> Vec<Member> {
     all
 }
 
-/// Any quote may begin a name, so nothing need be known of what is before it.
+/// Any quote may begin a name, so nothing need be known of what comes before it.
 fn members(text: &str) -> Vec<Member> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -296,7 +296,7 @@ fn written_values(text: &str) -> Vec<Member> {
     found
 }
 
-/// Whether a quote stands before the value.
+/// Whether a quote is before the value.
 fn is_quoted(text: &str, value: &Member) -> bool {
     text[..value.range.start].ends_with(['"', '\''])
 }
@@ -314,7 +314,7 @@ fn name_before(text: &str, end: usize) -> &str {
     &before[before.len() - length..]
 }
 
-/// After `=` whatever stands there, after `:` what is quoted or is not a word: a message may
+/// After `=` whatever is there, after `:` what is quoted or is not a word: a message may
 /// say `invalid token: expired`.
 fn value_after_mark(text: &str, start: usize, is_set: bool) -> Option<Member> {
     let rest = text[start..].trim_start_matches([' ', '\t', '>']);

@@ -24,7 +24,7 @@ pub(in crate::report) fn measured(unit: LimitUnit, value: f64) -> String {
     }
 }
 
-/// A value that stands beside another: with as many digits as tell them apart, where
+/// A value that is beside another: with as many digits as tell them apart, where
 /// they differ.
 pub(in crate::report) fn measured_beside(unit: LimitUnit, value: f64, other: f64) -> String {
     let shown = measured(unit, value);

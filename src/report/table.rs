@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use crate::terminal::{Align, Drawing, Line, Role, display_width, pad, shorten};
 use crate::text::visible_name;
 
-/// What stands at a place.
+/// What is at a place.
 #[derive(Debug, Clone, Default)]
 pub(in crate::report) struct Cell {
     role: Role,

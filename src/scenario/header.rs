@@ -31,7 +31,7 @@ pub(super) fn check_header(name: &str, value: &str) -> Result<Header, &'static s
 /// Checks a header for collectors of metrics.
 ///
 /// # Errors
-/// What is wrong with it, without the value, and without a name that is none.
+/// What is wrong with it, without the value, and without a name that is not valid.
 pub fn check_collector_header(name: &str, value: &str) -> Result<Header, &'static str> {
     checked(name, value, reserved_of_collector)
 }

@@ -141,7 +141,7 @@ keys! {
         /// The longest that a call may take that is answered with a task (`task = true`),
         /// until the task has ended; `5m` unless given.
         task_timeout: Duration = LENGTH,
-        /// The longest that it may take until a connection stands, TLS and proxies included;
+        /// The longest that it may take until a connection is open, TLS and proxies included;
         /// the timeout unless given.
         connect_timeout: Duration = LENGTH,
         /// The HTTP proxy, in place of those of the environment; for targets on this machine

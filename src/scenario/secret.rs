@@ -54,7 +54,7 @@ fn is_schema(value: &Value) -> bool {
     }
 }
 
-/// What of a text stands there as it is, and may be a credential; `None`: templates
+/// What of a text is there as it is, and may be a credential; `None`: templates
 /// alone, which tell none.
 fn literals(text: &str) -> Option<Vec<String>> {
     let Ok(understood) = template::parse(text) else {

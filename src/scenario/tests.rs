@@ -2764,7 +2764,7 @@ fn thresholds_select_what_a_population_does() {
     );
     check(
         "population:one population:two p95<1s",
-        &["stands before another population"],
+        &["comes before another population"],
     );
     // A flag that takes the population away takes the threshold with it.
     let overrides = Overrides {

@@ -28,7 +28,7 @@ impl Textfile {
         if !place.is_file() {
             return Err(UserError::usage(format!(
                 "the metrics cannot be written to `{}`: their file is written anew each second, \
-                 and this is none",
+                 and this is not a file",
                 path.display()
             ))
             .hint("`--out ndjson=-` writes a line for each second and operation")

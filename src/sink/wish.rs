@@ -66,7 +66,7 @@ impl FromStr for SinkWish {
         let Some((_, form)) = FORMS.iter().find(|(known, _)| *known == name) else {
             let near = did_you_mean(name, names());
             return Err(format!(
-                "`{}` is no form that figures are told in; accepted are `ndjson=FILE`, \
+                "`{}` is not a form that figures are told in; accepted are `ndjson=FILE`, \
                  `prometheus=FILE`, `openmetrics=FILE` and `otlp=URL`{near}",
                 shortened(name)
             ));

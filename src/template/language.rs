@@ -1,4 +1,4 @@
-//! The language of templates: what stands between `{{` and `}}`.
+//! The language of templates: what is between `{{` and `}}`.
 
 use std::fmt;
 
@@ -93,7 +93,7 @@ impl Expression {
         }
     }
 
-    /// Reads what stands between the braces.
+    /// Reads what is between the braces.
     fn read(content: &str) -> Result<Self, Wrong> {
         let content = content.trim();
         let mut words = content.split_whitespace();
@@ -390,7 +390,7 @@ pub fn parse_leniently(text: &str) -> (TemplateText, Vec<String>) {
 /// A text taken apart at its braces.
 struct TextParts<'a> {
     text: &'a str,
-    /// What is before was handed out; `at <= text.len()`, on a boundary.
+    /// What comes before was handed out; `at <= text.len()`, on a boundary.
     at: usize,
     /// A run of braces said that a template begins at `at`.
     opens: bool,

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// To the start of the row, and nothing from there on: an empty screen below the cursor,
-/// which stands at the first character of what is drawn.
+/// which is at the first character of what is drawn.
 pub const CLEAR: &[u8] = b"\r\x1b[J";
 
 /// The place on a terminal where something is drawn. Its clones are the same place.
@@ -13,7 +13,7 @@ pub struct Canvas {
     drawn: Arc<Mutex<Drawn>>,
 }
 
-/// What stands at the place.
+/// What is at the place.
 #[derive(Debug, Default)]
 pub struct Drawn {
     /// Something does, and the cursor is at its first character.
@@ -21,7 +21,7 @@ pub struct Drawn {
 }
 
 impl Canvas {
-    /// What stands there; nobody else draws until it is given back.
+    /// What is there; nobody else draws until it is given back.
     pub fn lock(&self) -> MutexGuard<'_, Drawn> {
         self.drawn.lock().unwrap_or_else(PoisonError::into_inner)
     }

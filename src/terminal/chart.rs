@@ -52,7 +52,7 @@ impl Drawing {
         upright(&levels, values, max, n_rows)
     }
 
-    /// How many values a curve of so many columns has.
+    /// How many values a curve of this many columns has.
     pub fn slots_of_curves(self, n_columns: usize) -> usize {
         match self {
             Self::Unicode => 2 * n_columns,

@@ -30,7 +30,7 @@ struct Rules {
     redactor: Redactor,
     /// What is written as it is, though a secret may be spelled alike.
     own: Vec<String>,
-    /// What stands in place of [`COMMAND`].
+    /// What takes the place of [`COMMAND`].
     command: Option<String>,
     /// Lines that GitHub's runner would take for commands are changed, so that it does not.
     defuses_commands: bool,
@@ -91,7 +91,7 @@ impl Guard {
 }
 
 impl Rules {
-    /// What stands where in place of what; ascending, apart from each other.
+    /// What is put where, in place of what; ascending, apart from each other.
     fn edits(&self, text: &str) -> Vec<(Range<usize>, &str)> {
         let mut hidden = self.redactor.find(text);
         for own in &self.own {

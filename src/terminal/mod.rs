@@ -121,7 +121,7 @@ impl Environment {
         }
     }
 
-    /// The columns to lay out for on a terminal that has so many; `None` or 0:
+    /// The columns to lay out for on a terminal of that width; `None` or 0:
     /// it does not say.
     pub fn columns(&self, of_terminal: Option<usize>) -> usize {
         let wished = self.columns.as_deref();

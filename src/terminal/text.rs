@@ -195,7 +195,7 @@ pub(super) fn start_of(text: &str, width: usize) -> &str {
         }
         end = next;
     }
-    // A joiner at the cut would join what follows to what stands before it.
+    // A joiner at the cut would join what follows to what comes before it.
     text[..end].trim_end_matches(['\u{200d}', '\u{fe0f}', '\u{fe0e}'])
 }
 

@@ -176,7 +176,7 @@ fn split(text: &str) -> Result<(&str, Comparison, &str), ThresholdFault> {
                 _ => None,
             };
             return Err(ThresholdFault {
-                message: format!("`{other}` is no comparison"),
+                message: format!("`{other}` is not a comparison"),
                 accepted: Some("one of `<`, `<=`, `>`, `>=`, `=`, `!=`".to_string()),
                 suggestion,
             });
@@ -192,7 +192,7 @@ fn split(text: &str) -> Result<(&str, Comparison, &str), ThresholdFault> {
     Ok((left, comparison, value))
 }
 
-/// Reads what stands before a metric: `tool:echo`, `step:"sign in"`, and of a population's
+/// Reads what comes before a metric: `tool:echo`, `step:"sign in"`, and of a population's
 /// calls `population:agents tool:echo`, in either order.
 ///
 /// # Errors
@@ -207,7 +207,7 @@ pub fn parse_selector(text: &str) -> Result<Selector, ThresholdFault> {
         [a, b] if is_population(&a) && !is_population(&b) => (a, b),
         [a, b] if is_population(&b) && !is_population(&a) => (b, a),
         [a, _] => {
-            let message = format!("`{}` stands before another population", shortened(first));
+            let message = format!("`{}` comes before another population", shortened(first));
             let accepted = format!("`{a}` alone; give several thresholds");
             return Err(fault(message, accepted));
         }
@@ -272,7 +272,7 @@ fn parse_one(text: &str) -> Result<Selector, ThresholdFault> {
         }
         let words = SelectorKind::WORDS.iter().map(|(word, _)| *word);
         return Err(ThresholdFault {
-            message: format!("`{}` is no selector", shortened(text)),
+            message: format!("`{}` is not a selector", shortened(text)),
             accepted: Some(ACCEPTED.to_string()),
             suggestion: nearest(word, words).map(|word| format!("{word}:")),
         });
@@ -299,7 +299,7 @@ fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-/// What stands between quotes; `None` where the last of them does not end it.
+/// What is between quotes; `None` where the last of them does not end it.
 fn unquote(text: &str) -> Option<String> {
     let mut name = String::new();
     let mut letters = text.strip_prefix('"')?.chars();
@@ -331,13 +331,13 @@ fn read_metric(text: &str) -> Result<Metric, ThresholdFault> {
         },
     };
     found.ok_or_else(|| ThresholdFault {
-        message: format!("`{}` is no metric", shortened(text)),
+        message: format!("`{}` is not a metric", shortened(text)),
         accepted: Some(METRICS_FORM.to_string()),
         suggestion: near_metric(text),
     })
 }
 
-/// What was probably meant by a word that is no metric.
+/// What was probably meant by a word that is not a metric.
 fn near_metric(text: &str) -> Option<String> {
     // As other languages write it, or a shift key that was held.
     let plain = text.to_lowercase().replace(',', ".");
@@ -387,7 +387,7 @@ fn read_limit(metric: &Metric, text: &str) -> Result<Limit, ThresholdFault> {
             }
             Metric::SessionsLost => "a whole number such as `5`",
         };
-        let message = format!("`{}` is no limit of `{metric}`", shortened(text));
+        let message = format!("`{}` is not a limit of `{metric}`", shortened(text));
         ThresholdFault {
             suggestion: meant(metric, text),
             ..fault(message, accepted)
@@ -660,32 +660,36 @@ mod tests {
         check("p99", "has no comparison", None);
         check("<5", "has no metric", None);
         check("p99<", "has no limit", None);
-        check("p99=<5ms", "`=<` is no comparison", Some("<="));
-        check("p99<>5ms", "`<>` is no comparison", Some("!="));
-        check("p100<5ms", "`p100` is no metric", Some("max"));
-        check("p99.999<5ms", "`p99.999` is no metric", None);
-        check("goodputt>5", "`goodputt` is no metric", Some("goodput"));
-        check("avg<5ms", "`avg` is no metric", Some("mean"));
+        check("p99=<5ms", "`=<` is not a comparison", Some("<="));
+        check("p99<>5ms", "`<>` is not a comparison", Some("!="));
+        check("p100<5ms", "`p100` is not a metric", Some("max"));
+        check("p99.999<5ms", "`p99.999` is not a metric", None);
+        check("goodputt>5", "`goodputt` is not a metric", Some("goodput"));
+        check("avg<5ms", "`avg` is not a metric", Some("mean"));
         check(
             "errors.htpp=0",
-            "`errors.htpp` is no metric",
+            "`errors.htpp` is not a metric",
             Some("errors.http"),
         );
         check(
             "errors.htp=0",
-            "`errors.htp` is no metric",
+            "`errors.htp` is not a metric",
             Some("errors.http"),
         );
-        check("P99<1s", "`P99` is no metric", Some("p99"));
-        check("p99,99<1s", "`p99,99` is no metric", Some("p99.99"));
-        check("Errors<1%", "`Errors` is no metric", Some("errors"));
-        check("p99<500", "`500` is no limit of `p99`", Some("500ms"));
-        check("errors<0.01", "`0.01` is no limit of `errors`", Some("1%"));
-        check("errors<101%", "`101%` is no limit of `errors`", None);
-        check("errors<-1", "`-1` is no limit of `errors`", None);
-        check("errors<NaN%", "`NaN%` is no limit of `errors`", None);
-        check("rate>inf", "`inf` is no limit of `rate`", None);
-        check("rate>1e5", "`1e5` is no limit of `rate`", None);
+        check("P99<1s", "`P99` is not a metric", Some("p99"));
+        check("p99,99<1s", "`p99,99` is not a metric", Some("p99.99"));
+        check("Errors<1%", "`Errors` is not a metric", Some("errors"));
+        check("p99<500", "`500` is not a limit of `p99`", Some("500ms"));
+        check(
+            "errors<0.01",
+            "`0.01` is not a limit of `errors`",
+            Some("1%"),
+        );
+        check("errors<101%", "`101%` is not a limit of `errors`", None);
+        check("errors<-1", "`-1` is not a limit of `errors`", None);
+        check("errors<NaN%", "`NaN%` is not a limit of `errors`", None);
+        check("rate>inf", "`inf` is not a limit of `rate`", None);
+        check("rate>1e5", "`1e5` is not a limit of `rate`", None);
         check("p99<0ms", "no value of `p99` can keep it", None);
         check("p99<=0s", "no value of `p99` can keep it", None);
         check("errors<0%", "no value of `errors` can keep it", None);
@@ -693,12 +697,12 @@ mod tests {
         check("rate<0/s", "no value of `rate` can keep it", None);
         check(
             "tol:echo p99<1s",
-            "`tol:echo` is no selector",
+            "`tol:echo` is not a selector",
             Some("tool:"),
         );
-        check("echo p99<1s", "`echo` is no selector", None);
-        check("flwo:a p99<1s", "`flwo:a` is no selector", Some("flow:"));
-        check("stpe:a p99<1s", "`stpe:a` is no selector", Some("step:"));
+        check("echo p99<1s", "`echo` is not a selector", None);
+        check("flwo:a p99<1s", "`flwo:a` is not a selector", Some("flow:"));
+        check("stpe:a p99<1s", "`stpe:a` is not a selector", Some("step:"));
         check(
             "flow:checkout bytes.p95<1KiB",
             "`bytes.p95` is a figure of calls, not of `flow:checkout`",
@@ -713,7 +717,7 @@ mod tests {
         check("population:a tool: p99<1s", "`tool:` has no name", None);
         check(
             "population:a population:b p99<1s",
-            "`population:a` stands before another population",
+            "`population:a` comes before another population",
             None,
         );
         check(

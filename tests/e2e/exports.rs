@@ -16,7 +16,7 @@ use crate::share;
 use crate::tls_server::{Party, Speaks, TlsFront};
 use crate::tunnel::Tunnel;
 
-/// The figures of a file of metrics, by all that stands before them.
+/// The figures of a file of metrics, by all that comes before them.
 fn samples(text: &str) -> BTreeMap<String, f64> {
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines

@@ -488,7 +488,7 @@ fn note_known(schema: &Value, table: &str, known: &mut BTreeSet<Key>) {
     }
 }
 
-/// Notes the keys of a config, or of what stands at a key of it.
+/// Notes the keys of a config, or of what is at a key of it.
 fn note_used(value: &Value, table: &str, used: &mut BTreeSet<Key>) {
     for (name, below) in value.as_object().into_iter().flatten() {
         used.insert(key(table, name));
@@ -605,7 +605,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What stands before the reference is read by everybody.
+/// What comes before the reference is read by everybody.
 #[test]
 fn the_readme_is_short_enough_to_be_read() {
     let readme = repository_file("README.md");

@@ -174,7 +174,7 @@ const NOT_AS_GIVEN: [&str; 5] = ["proxy", "command", "answered-cookie", "taken",
 /// The files that a user wrote.
 const GIVEN: [&str; 4] = ["a.toml", "users.csv", "token.txt", "key.pem"];
 
-/// None of them stands there, in plain letters or in base64.
+/// None of them is there, in plain letters or in base64.
 #[track_caller]
 fn assert_hidden(written: &str, secrets: &[String]) {
     let lower = written.to_lowercase();

@@ -1,4 +1,4 @@
-//! What stands on a terminal, of any width and while it is resized; and what
+//! What is on a terminal, of any width and while it is resized; and what
 //! files and pipes get instead.
 
 use std::time::Duration;
@@ -67,7 +67,7 @@ fn on_terminal(columns: u16, environment: &[(&str, &str)]) -> (Vec<String>, Stri
     (rows, text)
 }
 
-/// The rows of the table of operations, and what stands below its method.
+/// The rows of the table of operations, and what is below its method.
 fn tool_rows(rows: &[String]) -> Vec<&str> {
     let rows = rows.iter().map(String::as_str);
     let rows = rows.skip_while(|row| *row != "tools/call").skip(1);

@@ -289,14 +289,14 @@ grace = \"10s\"
         "error: 9 faults",
         "a.toml:23:10: threshold[1].assert: `tool:ecko p99<1s`: this plan has no `tool:ecko`; expected \
          one of `tool:echo`, `resource:demo://readme`, `stage:1`, `stage:2`; did you mean `tool:echo`?",
-        "a.toml:26:10: threshold[2].assert: `p99<500`: `500` is no limit of `p99`; expected a time with \
+        "a.toml:26:10: threshold[2].assert: `p99<500`: `500` is not a limit of `p99`; expected a time with \
          its unit, such as `500ms` or `1.5s`; did you mean `500ms`?",
         "a.toml:27:1: threshold[2].severty: unknown key; did you mean `severity`?",
         "a.toml:30:10: threshold[3].assert: `stage:3 errors=0`: this plan has no `stage:3`",
         "a.toml:31:9: threshold[3].abort: found text",
         "a.toml:35:9: threshold[4].abort: does not go with `rate>5/s`, which is judged at the end alone",
         "a.toml:39:9: threshold[5].grace: goes with `abort`",
-        "--assert: `speed<3`: `speed` is no metric; expected one of `p50` to `p99.99`, `max`",
+        "--assert: `speed<3`: `speed` is not a metric; expected one of `p50` to `p99.99`, `max`",
         "--max-p99: `p99<=0ms`: no value of `p99` can keep it; expected a time above zero",
     ] {
         assert!(finished.stderr.contains(told), "{told}\n{finished}");

@@ -43,7 +43,7 @@ pub(crate) struct Manners {
     pub(crate) iss: Option<&'static str>,
     /// Neither it nor its issuer has metadata: 2025-03-26.
     pub(crate) has_no_metadata: bool,
-    /// It stands behind TLS, and so do the addresses that it names.
+    /// It is behind TLS, and so are the addresses that it names.
     pub(crate) is_behind_tls: bool,
 }
 

@@ -394,7 +394,7 @@ fn of_login(
     held.record = held.record.renewed(grant);
     if let (Some(store), Some(lock)) = (store, &lock) {
         let kept = store.keep(lock, &held.server, &held.issuer, &held.record);
-        // The one that stands there may be spent now: the next process would be lost.
+        // The one that is there may be spent now: the next process would be lost.
         kept.map_err(|why| finally(format!("the new token cannot be kept: {why}")))?;
     }
     let token = held.token();

@@ -197,7 +197,7 @@ impl Store {
             return Ok(None);
         }
         let text = read_text(&self.path, FILE_BYTES_MAX).map_err(at)?;
-        // The reader's words would show what stands there.
+        // The reader's words would show what is there.
         let content: Value = serde_json::from_str(&text)
             .map_err(|error| at(format!("is not JSON (line {})", error.line())))?;
         match content["schema_version"].as_u64() {

@@ -299,7 +299,7 @@ fn words(debug: &str) -> String {
     text
 }
 
-/// A certificate of an authority stands where one of a server should.
+/// A certificate of an authority is where one of a server should be.
 pub(super) fn is_of_authority(cause: &CertificateError) -> bool {
     matches!(cause, CertificateError::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity"))
 }

@@ -302,8 +302,8 @@ impl TlsSetup {
     /// Makes all ready for connections to that host, an address or a name.
     ///
     /// # Errors
-    /// When a file of the user's is of no use, nobody is trusted, or the name that is to
-    /// be asked for is none.
+    /// When a file of the user's cannot be used, nobody is trusted, or the name that is to
+    /// be asked for is not the name of a host.
     pub fn load(options: &TlsOptions, host: &str) -> Result<Self, UserError> {
         let material = Material::load(options)?;
         let name = server_name(options.server_name.as_deref().unwrap_or(host))?;

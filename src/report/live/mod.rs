@@ -185,7 +185,7 @@ impl<W: WriteColor> LiveLine<W> {
         let canvas = self.canvas.clone();
         let mut place = canvas.lock();
         let drawn = fitted(&lines, layout);
-        // A terminal that was resized may have moved what stands on it, and knows of the
+        // A terminal that was resized may have moved what is on it, and knows of the
         // place that it was to remember no more than before.
         let last = self
             .drawn_for
@@ -312,7 +312,7 @@ fn cut_between(line: Line, width: usize, drawing: Drawing) -> Line {
 /// What the user types is shown by the terminal at the cursor, and an Enter moves it: so of
 /// several lines the terminal remembers where the first begins, and `goes_back` there
 /// before the next drawing. Below a line without another there may be no row: an Enter moves
-/// what stands on the screen, and no place on it can be remembered.
+/// what is on the screen, and no place on it can be remembered.
 fn draw(lines: &[Line], goes_back: bool, out: &mut dyn WriteColor) -> io::Result<()> {
     if goes_back {
         out.write_all(RESTORE)?;

@@ -59,7 +59,7 @@ const BAR_WIDTH_MAX: usize = 32;
 /// A shorter one tells nothing.
 const BAR_WIDTH_MIN: usize = 4;
 
-/// Columns of what stands before and behind a bar: two latencies, the number of
+/// Columns of what comes before and after a bar: two latencies, the number of
 /// calls and their share.
 const BESIDE_BAR: usize = 22 + 12 + 8;
 

@@ -18,7 +18,7 @@ use crate::units::{format_count, format_percent};
 /// Columns that give way on a narrow terminal, the first to go first.
 const DISPENSABLE: [usize; 6] = [5, 2, 7, 4, 1, 3];
 
-/// The same where the share of time stands behind the name.
+/// The same where the share of time comes after the name.
 const DISPENSABLE_WITH_TIME: [usize; 7] = [1, 6, 3, 8, 5, 2, 4];
 
 /// On a narrower terminal names and latencies tell more than the share of time, which the

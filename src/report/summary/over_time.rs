@@ -181,7 +181,7 @@ impl Charts<'_> {
     }
 }
 
-/// What stands before a row of a chart.
+/// What comes before a row of a chart.
 fn head(name: Line, value: &str) -> Line {
     let rest = NAME_WIDTH.saturating_sub(name.width());
     let value = pad(value, VALUE_WIDTH, Align::Right);

@@ -26,7 +26,7 @@ const BODY_LINES_MAX: usize = 24;
 /// Columns of a body where the reader is not a terminal, and at most.
 const BODY_COLUMNS_MAX: usize = 96;
 
-/// Calls of a step that are shown, and beyond them so many that failed. The others
+/// Calls of a step that are shown, and as many more that failed. The others
 /// are counted.
 const CALLS_SHOWN: usize = 3;
 

@@ -30,7 +30,7 @@ struct Set {
     is_used: bool,
 }
 
-/// Why there is no value of an answer yet where a template stands before all steps.
+/// Why there is no value of an answer yet where a template comes before all steps.
 pub(super) struct Earliness {
     why: &'static str,
     accepted: &'static str,

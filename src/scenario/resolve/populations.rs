@@ -590,7 +590,7 @@ impl Resolver<'_> {
     }
 }
 
-/// The users of a population among so many.
+/// The users of a population among this many in all.
 fn users_of(deal: &Deal, population: usize, all: u32) -> u32 {
     deal.shares_of(all)[population]
 }

@@ -316,7 +316,7 @@ impl Resolver<'_> {
                 return None;
             }
             Err(fault) => {
-                let message = of_text("is no threshold with what its references stand for");
+                let message = of_text("is not a threshold with what its references stand for");
                 self.document
                     .report(place, message, fault.accepted.as_deref());
                 return None;

@@ -53,7 +53,7 @@ impl Otlp {
     /// `target`: the server under load, to which names for its certificate belong.
     ///
     /// # Errors
-    /// Where the address is none, or a file for TLS cannot be used.
+    /// Where the address is not valid, or a file for TLS cannot be used.
     pub(super) fn open(
         url: &str,
         target: &str,

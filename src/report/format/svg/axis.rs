@@ -174,7 +174,7 @@ fn round_step(wanted: f64) -> f64 {
     step.unwrap_or(10.0 * power)
 }
 
-/// 0 and so many steps more; a few at most, whatever the numbers are.
+/// 0 and this many steps more; a few at most, whatever the numbers are.
 fn marks(step: f64, n_steps: f64) -> Vec<f64> {
     const MARKS_MAX: f64 = 20.0;
     let n_steps = n_steps.clamp(0.0, MARKS_MAX) as u32;
