@@ -129,17 +129,21 @@ impl Recorded<'_> {
             user_time_ns: (load_unit == LoadUnit::Vus).then_some(users_secs * 1e9),
             frozen_share: match self.n_resumed {
                 0 => 0.0,
-                _ => self.still_share(),
+                _ => self.still_share(workers),
             },
         })
     }
 
     /// The share of the time for which some worker stood still.
-    fn still_share(&self) -> f64 {
+    fn still_share(&self, workers: &[WorkerUsage]) -> f64 {
+        let is_stall = |ns: &u64| *ns > nanos(SILENCE_MAX);
         let judged = self.seconds.iter().filter(|second| self.is_judged(second));
-        // Each is of the second that it ended in.
+        // Each is of the second that it ended in, which may be no whole one.
         let turns = judged.map(|second| second.signals.turn_max_ns);
-        let still_ns: u64 = turns.filter(|ns| *ns > nanos(SILENCE_MAX)).sum();
+        let in_seconds: u64 = turns.filter(is_stall).sum();
+        let longest = workers.iter().map(|usage| usage.turn_max_ns);
+        let longest = longest.filter(is_stall).max().unwrap_or(0);
+        let still_ns = in_seconds.max(longest);
         (still_ns as f64 / nanos(self.elapsed).max(1) as f64).min(1.0)
     }
 

@@ -342,6 +342,33 @@ fn calls_at_once_are_given_up_at_the_second_signal() {
     assert!(list(&report["operations"]).len() == 1);
 }
 
+/// Who stops the program, as by Ctrl-Z, and lets it go on is told that this made the
+/// stall, and that the rate is too low for it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_stop_is_told_as_one() {
+    const STOP: Duration = Duration::from_millis(800);
+    let server = FakeServer::on_call(|request, connection| {
+        std::thread::sleep(Duration::from_millis(5));
+        connection.done(request)
+    });
+    let limits = ["--tool", "work", "--vus", "1", "--duration", "50s"];
+    let mut running = load_run(&server.url(), &limits).spawn();
+    running.wait_until("calls came", |_| server.count("tools/call") > 10);
+    running.signal(Signal::SIGSTOP);
+    std::thread::sleep(STOP);
+    running.signal(Signal::SIGCONT);
+    let before = server.count("tools/call");
+    running.wait_until("more calls", |_| server.count("tools/call") > before + 20);
+    running.signal(Signal::SIGINT);
+    let finished = running.wait().expect_code(130);
+    let said = "this process was stopped (by Ctrl-Z, SIGTSTP or SIGSTOP)";
+    let words: Vec<&str> = finished.stdout.split_whitespace().collect();
+    let words = words.join(" ");
+    assert!(words.contains(said), "{finished}");
+    assert!(words.contains("rate may be too low by up to"), "{finished}");
+}
+
 /// The program stands still while the answer comes, until long after the call's
 /// deadline. What the kernel had in time is in time, and what came later is not.
 #[test]
