@@ -11,8 +11,8 @@ use crate::outcome::{Row, RowKind, Rows, Second, SelfCheck};
 use crate::scenario::Plan;
 use crate::units::nanos;
 use crate::validity::{
-    Bounds, Evidence, LocalResource, LocalResources, Measured, Quantiles, SILENCE_MAX,
-    SecondSignals, Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
+    Aftermath, Bounds, Evidence, LoadSecond, LocalResource, LocalResources, Measured, Quantiles,
+    SILENCE_MAX, SecondSignals, Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
 };
 
 /// What is judged.
@@ -61,6 +61,7 @@ impl Recorded<'_> {
         let load_unit = self.plan.load.unit();
         let n_pinned = self.worker_cpus.iter().flatten().count();
         let counters = &self.totals.counters;
+        let aftermath = self.aftermath();
         let verdict = judge(&Evidence {
             load_unit,
             elapsed: self.elapsed,
@@ -78,6 +79,7 @@ impl Recorded<'_> {
             loop_time: Quantiles::of(&self.totals.loop_time),
             arrivals: counters.arrivals,
             arrivals_dropped: counters.arrivals_dropped,
+            dropped_after_stalls: aftermath.dropped,
             in_flight_mean: self_check.in_flight_whole,
             in_flight_by_latency: self_check.in_flight_by_latency,
             resources: self.resources(&calls),
@@ -92,14 +94,20 @@ impl Recorded<'_> {
             },
             usable_cpus: usable_cpus(),
             was_stopped: self.n_resumed > 0,
-            bounds: self.bounds(&self_check, &calls, load_unit),
+            bounds: self.bounds(&self_check, &calls, load_unit, aftermath),
             reference: self.plan.reference,
         });
         (self_check, verdict)
     }
 
     /// By how much the figures may be wrong.
-    fn bounds(&self, self_check: &SelfCheck, calls: &RowStats, load_unit: LoadUnit) -> Bounds {
+    fn bounds(
+        &self,
+        self_check: &SelfCheck,
+        calls: &RowStats,
+        load_unit: LoadUnit,
+        aftermath: Aftermath,
+    ) -> Bounds {
         let workers = &self_check.workers;
         let sum = |figure: fn(&WorkerUsage) -> Option<u64>| -> Option<u64> {
             workers.iter().map(figure).sum()
@@ -131,7 +139,24 @@ impl Recorded<'_> {
                 0 => 0.0,
                 _ => self.still_share(workers),
             },
+            aftermath,
         })
+    }
+
+    /// What followed when this machine stood still, in shorter last seconds too.
+    fn aftermath(&self) -> Aftermath {
+        let measured = |second: &&Second| self.signals.is_measured(second.at);
+        Aftermath::of(
+            self.seconds
+                .iter()
+                .filter(measured)
+                .map(|second| LoadSecond {
+                    signals: &second.signals,
+                    vus: u64::from(second.vus),
+                    started: second.started,
+                    dropped: second.dropped,
+                }),
+        )
     }
 
     /// The share of the time for which some worker stood still.

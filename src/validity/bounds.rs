@@ -10,6 +10,7 @@
 //! is known from what the kernel counts: how often and for how long a thread had
 //! no CPU, and how long the loop took.
 
+use super::Aftermath;
 use crate::metrics::Histogram;
 
 /// By how much figures may be wrong, for what this machine did. Nanoseconds.
@@ -85,6 +86,8 @@ pub struct Measured<'a> {
     pub user_time_ns: Option<f64>,
     /// The share of the time for which this process was stopped, as by Ctrl-Z, 0 to 1.
     pub frozen_share: f64,
+    /// The queues of calls that began with our standing still.
+    pub aftermath: Aftermath,
 }
 
 /// What an undisturbed run may be wrong by: the way through the kernel, and the
@@ -191,9 +194,9 @@ fn unlooked_share(measured: &Measured<'_>, z_ns: u64) -> f64 {
 }
 
 /// Of the latency from the intended start beside that: requests that left late,
-/// and users that were not free because we had not read their answers. Had all
-/// left in time, none would have taken less than from its first byte: nor would
-/// any percentile.
+/// and users that were not free because we had not read their answers, or had stood
+/// still before. Had all left in time, none would have taken less than from its first
+/// byte: nor would any percentile.
 fn start_error(measured: &Measured<'_>, response: &Histogram, q: f64) -> u64 {
     let late = match measured.lateness_is_ours {
         true => share_least(response, q, measured.lateness),
@@ -203,13 +206,21 @@ fn start_error(measured: &Measured<'_>, response: &Histogram, q: f64) -> u64 {
         true => share_least(response, q, measured.unread),
         false => 0,
     };
+    let Aftermath {
+        calls_share,
+        longest_ns,
+        ..
+    } = measured.aftermath;
+    let queued = least(response, q, longest_ns, |_| calls_share);
     let beyond_service = response
         .quantile_ns(q)
         .zip(measured.service.quantile_ns(q))
         .map_or(u64::MAX, |(response, service)| {
             response.saturating_sub(service)
         });
-    late.saturating_add(unread).min(beyond_service)
+    late.saturating_add(unread)
+        .saturating_add(queued)
+        .min(beyond_service)
 }
 
 fn share_least(latency: &Histogram, q: f64, fault: &Histogram) -> u64 {
@@ -309,6 +320,7 @@ mod tests {
                 untimed_share: 0.0,
                 user_time_ns: None,
                 frozen_share: 0.0,
+                aftermath: Aftermath::default(),
             }
         }
     }
@@ -328,6 +340,38 @@ mod tests {
             (20_000..=21_000).contains(&(response.p50_ns - QUIET.p50_ns)),
             "{response:?}"
         );
+    }
+
+    /// Users who are late because of us make others wait long after we run again.
+    #[test]
+    fn what_queued_after_a_stop_may_all_be_ours() {
+        let mut parts = quiet();
+        // Of a thousand calls a fifth waited for up to 1.5 s, and for few was a user free.
+        let waits = (0..1_000).map(|i| 5 * MS + u64::saturating_sub(i, 800) * 7 * MS);
+        parts.response = histogram(waits);
+        (0..4).for_each(|_| parts.lateness.record(1_500 * MS));
+        let stopped = |aftermath| {
+            let measured = Measured {
+                aftermath,
+                ..parts.measured()
+            };
+            bounds(&measured).response.expect("intended starts").p99_ns
+        };
+        let p99_ns = parts.response.quantile_ns(0.99).expect("calls");
+        assert!(stopped(Aftermath::default()) < p99_ns / 10);
+        let found = stopped(Aftermath {
+            calls_share: 0.3,
+            longest_ns: 1_500 * MS,
+            dropped: 0,
+        });
+        assert!((p99_ns - 10 * MS..=p99_ns).contains(&found), "{found}");
+        // None waited longer for us than we stood still.
+        let short = stopped(Aftermath {
+            calls_share: 1.0,
+            longest_ns: 500 * MS,
+            dropped: 0,
+        });
+        assert!((500 * MS..550 * MS).contains(&short), "{short}");
     }
 
     #[test]

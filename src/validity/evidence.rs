@@ -44,6 +44,8 @@ pub struct Evidence<'a> {
     pub arrivals: u64,
     /// See `arrivals`.
     pub arrivals_dropped: u64,
+    /// Of them, those while users were late since this machine had stood still.
+    pub dropped_after_stalls: u64,
     /// Mean number of calls in flight, counted, over the whole run.
     pub in_flight_mean: Option<f64>,
     /// The same by Little's law: the sum of all latencies ÷ time.

@@ -20,6 +20,7 @@
 //! them than the latencies explain is a server's doing. The thresholds were
 //! tuned with runs that starve the generator for real (`tests/e2e/validity.rs`).
 
+mod aftermath;
 mod bounds;
 mod evidence;
 mod reason;
@@ -34,6 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::named;
 
+pub use aftermath::{Aftermath, LoadSecond};
 pub use bounds::{Bounds, Measured, P50AndP99, bounds};
 pub use evidence::{
     Evidence, LocalResource, LocalResources, Quantiles, Reference, SecondSignals, WorkerEvidence,

@@ -250,7 +250,10 @@ fn was_own_limit(evidence: &Evidence<'_>) -> bool {
     let is_unread = |least: f64| evidence.unread_share.is_some_and(|share| share >= least);
     // No server makes a quota or a hypervisor stop us.
     let is_over = |share: Option<f64>, most: f64| share.is_some_and(|share| share >= most);
+    // At least as many as the server is to blame for.
+    let after_stalls = 2 * evidence.dropped_after_stalls >= evidence.arrivals_dropped.max(1);
     behind(evidence).is_some()
+        || after_stalls
         || is_over(evidence.throttled_share, THROTTLED_INVALID)
         || is_over(evidence.steal_share, STEAL_INVALID)
         || is_unread(UNREAD_OWN)

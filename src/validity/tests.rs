@@ -70,6 +70,7 @@ fn healthy() -> Run {
             loop_time: spread(15_000, 500_000),
             arrivals: 0,
             arrivals_dropped: 0,
+            dropped_after_stalls: 0,
             in_flight_mean: Some(5.1),
             in_flight_by_latency: Some(5.0),
             resources: LocalResources {
@@ -521,6 +522,23 @@ fn a_full_worker_that_drops_arrivals_blames_no_server() {
     check(&unread, Invalid, "throttled", "dropped arrivals 30%");
     let throttled = unread.with(|e| e.unread_share = Some(0.05));
     check(&throttled, Invalid, "throttled", "dropped arrivals 30%");
+    // Users were late because this machine had stood still.
+    let stalled = |after| {
+        open()
+            .with(|e| {
+                e.arrivals_dropped = 3_000;
+                e.dropped_after_stalls = after;
+            })
+            .seconds(1, |second| second.turn_max_ns = 1_500 * MS)
+            .worker(|usage| usage.turn_max_ns = 1_500 * MS)
+    };
+    check(
+        &stalled(1_500),
+        Invalid,
+        "worker_stalled",
+        "dropped arrivals 30%",
+    );
+    assert_ne!(stalled(1_499).verdict().grade, Invalid);
 }
 
 #[test]

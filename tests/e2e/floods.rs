@@ -369,6 +369,37 @@ fn a_stop_is_told_as_one() {
     assert!(words.contains("rate may be too low by up to"), "{finished}");
 }
 
+/// Where few users serve many arrivals, what queues after the program stood still is
+/// longer than the server took, and no fault of the server's.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_queues_after_a_stop_is_not_the_servers() {
+    const STOP: Duration = Duration::from_millis(1_500);
+    let server = FakeServer::on_call(|request, connection| {
+        std::thread::sleep(Duration::from_millis(5));
+        connection.done(request)
+    });
+    let limits = [
+        "--tool=work",
+        "--rate=100/s",
+        "--max-vus=4",
+        "--duration=50s",
+    ];
+    let mut running = load_run(&server.url(), &limits).spawn();
+    running.wait_until("calls came", |_| server.count("tools/call") > 50);
+    running.signal(Signal::SIGSTOP);
+    std::thread::sleep(STOP);
+    running.signal(Signal::SIGCONT);
+    let before = server.count("tools/call");
+    running.wait_until("more calls", |_| server.count("tools/call") > before + 100);
+    running.signal(Signal::SIGINT);
+    let finished = running.wait().expect_code(130);
+    let report = finished.checked_report();
+    assert_ne!(report["verdict"]["grade"], "valid", "{finished}");
+    let too_high = number(&report["verdict"]["bounds"]["response"]["p99_too_high_ms"]);
+    assert!(too_high > 500.0, "{too_high}: {finished}");
+}
+
 /// The program stands still while the answer comes, until long after the call's
 /// deadline. What the kernel had in time is in time, and what came later is not.
 #[test]
