@@ -79,7 +79,7 @@ fn the_duration_ends_a_run_whose_iterations_are_many() {
 /// The old tool showed 100 a second here, from samples that it had invented.
 #[test]
 fn a_slow_server_shows_its_true_rate() {
-    share::third();
+    share::sixth();
     let server = demo_with_latency(1000 * MS);
     let limits = ["--vus", "10", "--duration", "3s"];
     let report = load_run(&server.url(), &with(&ECHO, &limits))
@@ -297,7 +297,6 @@ fn the_second_signal_ends_the_run_at_once() {
 
 #[test]
 fn users_come_back_when_the_server_does() {
-    share::third();
     let port = port::unused();
     let server = FakeServer::start_at(port, |request, connection| {
         match request.method().as_str() {
@@ -314,7 +313,7 @@ fn users_come_back_when_the_server_does() {
         "--duration",
         "4s",
         "--think",
-        "2ms",
+        "10ms",
     ];
     let mut running = load_run(&url, &limits).spawn();
     running.wait_until("calls came", |_| server.count("tools/call") > 20);
@@ -677,7 +676,7 @@ fn a_plain_server_behind_an_address_with_tls_gets_a_hint() {
 /// What waits for a user that waits for the server is not late by our fault.
 #[test]
 fn a_server_that_cannot_follow_is_not_called_lateness() {
-    share::third();
+    share::sixth();
     let server = demo_with_capacity("1/fixed:50ms");
     let limits = ["--rate", "40/s", "--max-vus", "5", "--duration", "4s"];
     let finished = load_run(&server.url(), &with(&ECHO, &limits))

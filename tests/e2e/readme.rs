@@ -226,7 +226,7 @@ fn ci_script(from: &str) -> String {
         script.contains(" 1m "),
         "`{from}` makes no run of a minute: {script}"
     );
-    script.replace(" 1m ", " 2s ")
+    script.replace(" 1m ", " 1s ")
 }
 
 /// A script in a shell that stops at the first failure, as both systems run it, in

@@ -387,7 +387,7 @@ fn a_stalled_server_shows_in_response_times_and_dropped_arrivals() {
 
 #[test]
 fn bursts_come_all_at_once() {
-    share::third();
+    share::sixth();
     // They mostly wait.
     thread::scope(|scope| {
         for workers in ["1", "2"] {
