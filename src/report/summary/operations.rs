@@ -13,7 +13,7 @@ use crate::report::page::{
 use crate::report::summary::head::secs_text;
 use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
-use crate::units::{format_count, format_percent};
+use crate::units::{format_count, format_percent, plural};
 
 /// Columns that give way on a narrow terminal, the first to go first.
 const DISPENSABLE: [usize; 6] = [5, 2, 7, 4, 1, 3];
@@ -268,7 +268,7 @@ pub(super) fn flows(page: &mut Page, report: &Report) {
     page.table(table);
 }
 
-/// Operations whose slowest calls are shown, those that took most time; the JSON has all.
+/// Operations whose slowest calls are shown, those with the slowest; the JSON has all.
 const SLOWEST_SHOWN: usize = 4;
 
 /// The slowest call of each operation, and where its time went; of the first ones all that
@@ -279,7 +279,12 @@ pub(super) fn slowest(page: &mut Page, report: &Report) {
         .iter()
         .filter(|it| !it.slowest.is_empty())
         .collect();
-    OperationOrder::Time.sort(&mut operations, |it| vec![it], |it| it.full_label());
+    let slowest_ms = |it: &OperationFigures| {
+        let all = it.slowest.iter().map(|call| call.latency_ms);
+        all.fold(0.0, f64::max)
+    };
+    operations.sort_by(|a, b| f64::total_cmp(&slowest_ms(b), &slowest_ms(a)));
+    let n_more = operations.len().saturating_sub(SLOWEST_SHOWN);
     operations.truncate(SLOWEST_SHOWN);
     let headings = [
         "slowest calls",
@@ -315,6 +320,10 @@ pub(super) fn slowest(page: &mut Page, report: &Report) {
     }
     if operations.is_empty() {
         return;
+    }
+    if n_more > 0 {
+        let words = plural(n_more as u64, "more operation", "more operations");
+        table.row(vec![Cell::of(Role::Dim, format!("  and {words}"))]);
     }
     page.gap();
     page.table(table);
@@ -507,7 +516,57 @@ fn latencies(page: &mut Page, latency: &LatencyFigures) -> [Cell; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::model::SlowCallFigures;
     use crate::report::samples::{busy_outcome, plan, report};
+    use crate::report::{SummaryOptions, summary};
+
+    #[test]
+    fn the_slowest_calls_are_the_slowest_whatever_takes_most_time() {
+        let mut report = report(&plan(), &busy_outcome());
+        report.operations.truncate(1);
+        let called = |n: u32| {
+            let mut operation = report.operations[0].clone();
+            operation.label = format!("tool-{n}");
+            // The rarer, the slower.
+            operation.figures.latency.count = 1_000_000 / 10_u64.pow(n);
+            operation.slowest = vec![SlowCallFigures {
+                at_secs: 1.0,
+                user: 1,
+                latency_ms: f64::from(n),
+                queue_ms: None,
+                connect_ms: 0.0,
+                send_ms: 0.0,
+                wait_ms: f64::from(n),
+                read_ms: None,
+                trace_id: None,
+            }];
+            operation
+        };
+        report.operations = (0..6).map(called).collect();
+        let lines = summary(&report, &SummaryOptions::endless());
+        let lines = lines.iter().map(Line::text);
+        let lines = lines.skip_while(|line| !line.starts_with("slowest calls"));
+        let names: Vec<String> = lines
+            .skip(1)
+            .take(5)
+            .map(|line| {
+                line.split("  ")
+                    .find(|it| !it.is_empty())
+                    .unwrap_or("")
+                    .to_string()
+            })
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "tool-5",
+                "tool-4",
+                "tool-3",
+                "tool-2",
+                "and 2 more operations"
+            ]
+        );
+    }
 
     #[test]
     fn of_equals_those_that_took_more_time_come_first() {
