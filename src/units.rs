@@ -86,7 +86,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 /// Where the text is something else, negative, not finite, or less than that.
 pub fn parse_rate(text: &str) -> Result<f64, String> {
     let error = || not(text, RATE_FORM);
-    let (number, unit) = text.trim().split_once('/').ok_or_else(error)?;
+    let Some((number, unit)) = text.trim().split_once('/') else {
+        let is_number = text.trim().parse().is_ok_and(f64::is_finite);
+        return Err(match is_number {
+            true => format!("{}; did you mean `{}/s`?", error(), text.trim()),
+            false => error(),
+        });
+    };
     let value: f64 = number.trim().parse().map_err(|_| error())?;
     let per_secs = match unit.trim() {
         "s" | "sec" | "second" => 1.0,
@@ -448,6 +454,8 @@ mod tests {
         assert_eq!(parse_rate("90/m"), Ok(1.5));
         assert_eq!(parse_rate("3600/h"), Ok(1.0));
         assert!(parse_rate("0.01/h").is_ok());
+        let fault = parse_rate("100").expect_err("no unit");
+        assert!(fault.ends_with("; did you mean `100/s`?"), "{fault}");
         for text in [
             "200", "0/s", "-1/s", "inf/s", "NaN/s", "5/day", "0.0001/h", "1e-9/s",
         ] {

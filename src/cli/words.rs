@@ -201,6 +201,16 @@ fn wording(text: &str, typed: &[&str]) -> String {
             None => {}
         }
     }
+    for value in typed {
+        let of_value = text
+            .strip_prefix("Error parsing positional argument '")
+            .and_then(|rest| rest.split_once("' with value '"))
+            .and_then(|(name, rest)| Some((name, rest.strip_prefix(value)?)))
+            .and_then(|(name, rest)| Some((name, rest.strip_prefix("': ")?)));
+        if let Some((name, why)) = of_value {
+            return format!("{name}: {}", head(why));
+        }
+    }
     if let Some(rest) = text.strip_prefix(UNKNOWN) {
         // The longest, where one word begins another.
         let words = typed.iter().filter(|word| rest.starts_with(**word));
@@ -274,6 +284,7 @@ fn without_value(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use argh::FromArgs;
 
     fn check(program: &str, words: &[&str], expected: Option<&[&str]>) {
         let words: Vec<String> = words.iter().map(ToString::to_string).collect();
@@ -419,6 +430,17 @@ mod tests {
         check("http://x/mcp?a=b", "http://x/mcp?a=***");
         check("plain", "plain");
         check("--vsu", "--vsu");
+    }
+
+    #[test]
+    fn a_wrong_argument_is_told_as_a_wrong_flag_is() {
+        let typed = ["completions", "tcsh"];
+        let Err(early) = args::LoadTest::from_args(&["x"], &typed) else {
+            panic!("a shell of ours");
+        };
+        let error = mistake(&early, &typed);
+        let expected = "shell: `tcsh` is not a shell; accepted are ";
+        assert!(error.what().starts_with(expected), "{}", error.what());
     }
 
     #[test]
