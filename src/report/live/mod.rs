@@ -158,7 +158,7 @@ impl<W: WriteColor> LiveLine<W> {
             return self.write(|out| write_line(line, out));
         };
         let line = line.clone().drawn(layout.drawing);
-        let lines = line.wrap(layout.columns.unwrap_or(usize::MAX), 0);
+        let lines = line.wrap_whole_words(layout.columns.unwrap_or(usize::MAX), 0);
         let canvas = self.canvas.clone();
         let mut place = canvas.lock();
         let redrawn = fitted(&self.shown, layout);
