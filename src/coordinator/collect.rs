@@ -609,6 +609,9 @@ impl Collector {
         let counts = &mut interval.counts;
         let is_response = self.has_response_times;
         if let Some(keeper) = &mut self.keeper {
+            for (population, arrivals) in recorder.arrivals.iter().enumerate() {
+                keeper.add_dropped((filed - 1) / TICKS_PER_SECOND, population, arrivals.dropped);
+            }
             let kept = self.call_rows.iter().chain(&self.flow_rows);
             for (at, row) in kept.map(|row| &recorder.rows[*row]).enumerate() {
                 keeper.add(

@@ -62,6 +62,8 @@ struct Open {
     ok: u64,
     failed: u64,
     cancelled: u64,
+    /// Arrivals of the population whose first row it is.
+    dropped: u64,
     latency: Histogram,
 }
 
@@ -231,10 +233,29 @@ impl Keeper {
     /// Adds what one worker recorded of a row, by its place among those of calls and of
     /// flows, in a second that is not complete. `latency`: of those that succeeded.
     pub(super) fn add(&mut self, second: u64, place: usize, row: &RowStats, latency: &Histogram) {
-        let n_rows = self.n_rows;
-        if n_rows == 0 || row.started + row.finished() + row.cancelled == 0 {
+        if self.n_rows == 0 || row.started + row.finished() + row.cancelled == 0 {
             return;
         }
+        let counts = [row.started, row.ok, row.failed, row.cancelled];
+        self.open_at(second)[place].add(counts, latency);
+    }
+
+    /// Adds arrivals of a population that were dropped in a second that is not complete.
+    /// Where all calls are of one row, it is all arrivals, which are known.
+    pub(super) fn add_dropped(&mut self, second: u64, population: usize, n_dropped: u64) {
+        if self.n_rows == 0 || n_dropped == 0 {
+            return;
+        }
+        let population = self.populations.get(population);
+        let place = population.and_then(|it| it.places.first().copied());
+        if let Some(place) = place {
+            self.open_at(second)[place].dropped += n_dropped;
+        }
+    }
+
+    /// The rows of a second that is not complete.
+    fn open_at(&mut self, second: u64) -> &mut [Open] {
+        let n_rows = self.n_rows;
         let second = u32::try_from(second)
             .unwrap_or(u32::MAX)
             .max(self.first_open);
@@ -244,15 +265,14 @@ impl Keeper {
             let open = spare.unwrap_or_else(|| (0..n_rows).map(|_| Open::default()).collect());
             self.open.push_back(open);
         }
-        let counts = [row.started, row.ok, row.failed, row.cancelled];
-        self.open[position][place].add(counts, latency);
+        &mut self.open[position]
     }
 
     /// Keeps the second that is complete now, and makes room where that is short.
     /// `of_all` is what all calls did in it: begun, succeeded, failed, cancelled.
     pub(super) fn close(&mut self, of_all: [u64; 4], latency: &Histogram) {
         let second = self.first_open;
-        self.keep(0, second, of_all, latency);
+        self.keep(0, second, of_all, 0, latency);
         self.first_open += 1;
         if let Some(mut rows) = self.open.pop_front() {
             let mut populations = std::mem::take(&mut self.populations);
@@ -260,15 +280,17 @@ impl Keeper {
                 places, kept, sum, ..
             } in populations.iter_mut().filter(|it| it.is_apart)
             {
-                for row in places.iter().map(|place| &rows[*place]) {
+                for row in places {
+                    let row = &mut rows[*row];
                     sum.add(row.counts(), &row.latency);
+                    sum.dropped += std::mem::take(&mut row.dropped);
                 }
-                self.keep(*kept, second, sum.counts(), &sum.latency);
+                self.keep(*kept, second, sum.counts(), sum.dropped, &sum.latency);
                 sum.clear();
             }
             self.populations = populations;
             for (at, row) in rows.iter_mut().enumerate() {
-                self.keep(1 + at, second, row.counts(), &row.latency);
+                self.keep(1 + at, second, row.counts(), row.dropped, &row.latency);
                 row.clear();
             }
             self.spare.push(rows);
@@ -330,11 +352,18 @@ impl Keeper {
         }
     }
 
-    fn keep(&mut self, at: usize, second: u32, counts: [u64; 4], latency: &Histogram) {
+    fn keep(
+        &mut self,
+        at: usize,
+        second: u32,
+        counts: [u64; 4],
+        dropped: u64,
+        latency: &Histogram,
+    ) {
         let kept = &mut self.kept[at];
         let [started, ok, failed, cancelled] = counts;
         kept.n_ended += ok + failed;
-        if kept.is_given_up || counts == [0; 4] {
+        if kept.is_given_up || counts == [0; 4] && dropped == 0 {
             return;
         }
         let last = kept.intervals.last().map_or(0, Interval::n_bytes);
@@ -345,6 +374,7 @@ impl Keeper {
             ok,
             failed,
             cancelled,
+            dropped,
             latency: Packed::of(latency),
         };
         push_interval(&mut kept.intervals, new, kept.length_secs);

@@ -258,6 +258,29 @@ fn populations_are_the_sum_of_their_rows() {
 }
 
 #[test]
+fn dropped_arrivals_are_of_their_population_and_second() {
+    let mut keeper = Keeper::new(&[0, 1, 2], &[], None);
+    keeper.keep_populations(&[vec![0, 1], vec![2]]);
+    let row = calls(&[1_000]);
+    keeper.add_dropped(0, 0, 3);
+    keeper.add_dropped(0, 1, 5);
+    second(&mut keeper, &[&row, &row, &row]);
+    // Of a silence of the server nothing else is known.
+    keeper.add_dropped(1, 1, 2);
+    keeper.close([0; 4], &Histogram::new());
+    second(&mut keeper, &[&row, &row, &row]);
+    let kept = keeper.finish(3, Duration::from_secs(3));
+    let dropped = |all: &[Interval]| {
+        all.iter()
+            .map(|it| (it.second, it.dropped))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(dropped(&kept.populations[0]), [(0, 3), (2, 0)]);
+    assert_eq!(dropped(&kept.populations[1]), [(0, 5), (1, 2), (2, 0)]);
+    assert_eq!(dropped(&kept.rows[1].intervals), [(0, 0), (2, 0)]);
+}
+
+#[test]
 fn a_population_of_all_calls_is_kept_as_these() {
     let mut keeper = Keeper::new(&[2], &[], None);
     keeper.keep_populations(&[vec![2]]);

@@ -145,7 +145,7 @@ impl SampleKey {
 /// Figures of a whole run, as its report has them.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct WholeFigures {
-    /// Calls that were begun.
+    /// Calls that were begun; of a population, with the arrivals that were dropped.
     pub started: u64,
     /// Calls that succeeded.
     pub ok: u64,

@@ -50,6 +50,8 @@ pub struct Interval {
     pub failed: u64,
     /// Calls that the end cut off in it.
     pub cancelled: u64,
+    /// Arrivals dropped in it, of a population or of its only row; else 0.
+    pub dropped: u64,
     /// Latency of those that succeeded.
     pub latency: Packed,
 }
@@ -96,6 +98,7 @@ fn sum(parts: &[&Interval], length_secs: u32) -> Interval {
         ok: of(|part| part.ok),
         failed: of(|part| part.failed),
         cancelled: of(|part| part.cancelled),
+        dropped: of(|part| part.dropped),
         latency: match latencies[..] {
             [one] => one.clone(),
             _ => Packed::sum(&latencies),

@@ -12,7 +12,7 @@ use flate2::write::DeflateEncoder;
 use nix::sys::signal::Signal;
 
 use crate::fake_server::{Connection, FakeServer, Next, legacy};
-use crate::load_run::{LoadRun, causes, count, list, load_run};
+use crate::load_run::{LoadRun, causes, count, list, load_run, number};
 use crate::program::{Finished, Program};
 use crate::share;
 

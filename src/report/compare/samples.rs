@@ -100,7 +100,10 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
                 population: Some(population.name.clone()),
                 ..total.key.clone()
             },
-            whole: whole(&population.figures),
+            whole: WholeFigures {
+                started: offered(population.figures.started, population.arrivals_dropped),
+                ..whole(&population.figures)
+            },
             slots: slots((StoredKind::Total, [None, None, None, None, name]))?,
         })
     });
@@ -153,7 +156,7 @@ fn slots_of(
         }
         Ok(SampleSlot {
             number: number as u64,
-            offered: interval.started,
+            offered: offered(interval.started, interval.dropped),
             ok: interval.ok,
             failed: interval.failed,
             latency,
@@ -163,12 +166,17 @@ fn slots_of(
 }
 
 /// Arrivals that nobody served were offered too.
+fn offered(n_started: u64, n_dropped: u64) -> u64 {
+    n_started.saturating_add(n_dropped)
+}
+
+/// The dropped arrivals of the whole run are told by second.
 fn add_dropped(slots: &mut [SampleSlot], report: &Report, slot_secs: f64) {
     for second in report.seconds.iter().filter(|second| second.dropped > 0) {
         // A cast from a float saturates.
         let number = (second.at_secs / slot_secs) as u64;
         if let Ok(at) = slots.binary_search_by_key(&number, |slot| slot.number) {
-            slots[at].offered = slots[at].offered.saturating_add(second.dropped);
+            slots[at].offered = offered(slots[at].offered, second.dropped);
         }
     }
 }

@@ -324,6 +324,7 @@ fn interval(interval: &Interval, all: &Intervals) -> StoredInterval {
         ok: interval.ok,
         failed: interval.failed,
         cancelled: interval.cancelled,
+        dropped: interval.dropped,
         max_ns: (!latency.is_empty()).then(|| latency.max_ns()),
         histogram: (!latency.is_empty()).then(|| latency.to_text()),
     }

@@ -141,6 +141,7 @@ fn seconds_of(n_rows: usize, n_seconds: usize) -> Intervals {
         ok: 100,
         failed: 0,
         cancelled: 0,
+        dropped: 0,
         latency: seconds[(row + second) % 23].clone(),
     };
     let of_row = |row: usize| RowIntervals {

@@ -517,6 +517,7 @@ impl<'a> Parts<'a> {
                     ok: interval.ok,
                     failed: interval.failed,
                     cancelled: interval.cancelled,
+                    dropped: interval.dropped,
                     latency: Packed::of(&row.histogram_of(interval)?),
                 });
             }

@@ -78,6 +78,7 @@ fn report(number: u64, seconds: &[Recorder]) -> Report {
                 ok: row.ok,
                 failed: row.failed,
                 cancelled: row.cancelled,
+                dropped: 0,
                 latency: Packed::of(&row.service_ok),
             });
         }

@@ -176,11 +176,19 @@ pub struct StoredInterval {
     pub failed: u64,
     /// Calls that the end of the run cut off in it.
     pub cancelled: u64,
+    /// Arrivals dropped in it, of the rows of a population, and of its operation where it has
+    /// only one; left out where there are none, and in reports before schema 2.5.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropped: u64,
     /// The greatest latency of `histogram`, exactly; `null` without one.
     pub max_ns: Option<u64>,
     /// Latency of the calls that succeeded in it; `null` without any.
     #[serde(serialize_with = "own")]
     pub histogram: Option<String>,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl StoredHistograms {
