@@ -151,7 +151,8 @@ impl Recorded<'_> {
                 .iter()
                 .filter(measured)
                 .map(|second| LoadSecond {
-                    signals: &second.signals,
+                    turn_max_ns: second.signals.turn_max_ns,
+                    in_flight_max: second.signals.in_flight_max,
                     vus: u64::from(second.vus),
                     started: second.started,
                     dropped: second.dropped,

@@ -5,15 +5,16 @@
 //! The rest of the queue that such a stop makes is told from the server's doing by its
 //! place: it begins with the stop and lasts until a user was free all the while.
 
-use super::SecondSignals;
 use super::second::SILENCE_MAX;
 use crate::units::nanos;
 
 /// A second as it is judged here.
 #[derive(Debug, Clone, Copy)]
-pub struct LoadSecond<'a> {
-    /// What it says of the generator.
-    pub signals: &'a SecondSignals,
+pub struct LoadSecond {
+    /// The longest time between two looks of a worker at the kernel.
+    pub turn_max_ns: u64,
+    /// The most calls in flight at once.
+    pub in_flight_max: u64,
     /// Virtual users.
     pub vus: u64,
     /// Calls begun.
@@ -35,16 +36,16 @@ pub struct Aftermath {
 
 impl Aftermath {
     /// Of seconds in their order.
-    pub fn of<'a>(seconds: impl Iterator<Item = LoadSecond<'a>>) -> Self {
+    pub fn of(seconds: impl Iterator<Item = LoadSecond>) -> Self {
         let mut found = Self::default();
         let (mut started, mut touched, mut owed_ns) = (0_u64, 0_u64, 0_u64);
         for second in seconds {
             started += second.started;
             // A stop is of the second that it ended in, and so are the calls that it held up.
-            let turn_ns = second.signals.turn_max_ns;
+            let turn_ns = second.turn_max_ns;
             if turn_ns > nanos(SILENCE_MAX) {
                 owed_ns = owed_ns.saturating_add(turn_ns);
-            } else if second.signals.in_flight_max < second.vus {
+            } else if second.in_flight_max < second.vus {
                 owed_ns = 0;
             }
             if owed_ns > 0 {
@@ -66,14 +67,9 @@ mod tests {
 
     /// Seconds of ten users: the longest turn in milliseconds, the most in flight.
     fn of(seconds: &[(u64, u64)]) -> Aftermath {
-        let signals = seconds.iter().map(|(turn_ms, in_flight)| SecondSignals {
+        Aftermath::of(seconds.iter().map(|(turn_ms, in_flight)| LoadSecond {
             turn_max_ns: turn_ms * MS,
             in_flight_max: *in_flight,
-            ..SecondSignals::default()
-        });
-        let signals: Vec<SecondSignals> = signals.collect();
-        Aftermath::of(signals.iter().map(|signals| LoadSecond {
-            signals,
             vus: 10,
             started: 100,
             dropped: 7,

@@ -508,7 +508,8 @@ fn hostile_reports_are_refused_or_compared_within_bounds() {
         let mut other = minute(2, 1.0);
         change(&mut other);
         let reports = [("base.json", &base), ("other.json", &other)];
-        let finished = compare(&["--base", "base.json", "other.json", "--force"], &reports).run();
+        let finished = compare(&["--base", "base.json", "other.json", "--force"], &reports);
+        let finished = finished.watch_memory().run();
         finished.expect_peak_below(200);
         assert!(
             !finished.stderr.contains("this program failed"),
