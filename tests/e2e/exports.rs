@@ -475,7 +475,8 @@ fn python_reads_the_metrics() {
                 "{file} {outcome}"
             );
         }
-        let tool = "tools/call a\"b\\c d";
+        // A line end in a name is written as its escape, so that names stay apart.
+        let tool = "tools/call a\"b\\c\\nd";
         let is_it = |sample: &Value| sample["labels"]["operation"] == tool;
         assert!(list(&read["samples"]).iter().any(is_it), "{read:#}");
     }
