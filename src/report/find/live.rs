@@ -26,7 +26,7 @@ impl<W: WriteColor> FindObserver for LiveLine<W> {
     }
 }
 
-/// `1m12s  12 VUs  verify  198/s  p99 60.4 ms  between 11 and 13 VUs`.
+/// `1m12s  3 failed  12 VUs  verify  198/s  p99 60.4 ms  between 11 and 13 VUs`.
 fn progress_line(progress: &FindProgress) -> Line {
     let elapsed = Duration::from_secs(progress.elapsed.as_secs());
     let (doing, role) = match progress.activity {
@@ -36,18 +36,20 @@ fn progress_line(progress: &FindProgress) -> Line {
         FindActivity::CoolingDown => ("cooling down".to_string(), Role::Dim),
         FindActivity::Draining => ("ending sessions".to_string(), Role::Dim),
     };
-    let mut line = Line::of(Role::Strong, format_duration(elapsed))
+    let mut line = Line::of(Role::Strong, format_duration(elapsed));
+    // Before what is usual, as in the line of a run: the end may be cut.
+    if progress.failed > 0 {
+        let failed = format_count(progress.failed);
+        line = line.add(Role::Error, format!("  {failed} failed"));
+    }
+    line = line
         .add(
             Role::Plain,
             format!("  {}", words::level(progress.by, progress.level)),
         )
         .add(role, format!("  {doing}"))
-        .add(Role::Accent, format!("  {}", format_rate(progress.rate)));
-    line = line.add(Role::Plain, format!("  p99 {}", ns_text(progress.p99_ns)));
-    if progress.failed > 0 {
-        let failed = format_count(progress.failed);
-        line = line.add(Role::Error, format!("  {failed} failed"));
-    }
+        .add(Role::Accent, format!("  {}", format_rate(progress.rate)))
+        .add(Role::Plain, format!("  p99 {}", ns_text(progress.p99_ns)));
     let shown = |level| words::level(progress.by, level);
     let between = match progress.bracket {
         (Some(low), Some(high)) => format!("  between {} and {}", shown(low), shown(high)),
@@ -126,7 +128,7 @@ mod tests {
         };
         assert_eq!(
             progress_line(&first).text(),
-            "0s  1 VU  opening sessions  0.00/s  p99 -  2 failed"
+            "0s  2 failed  1 VU  opening sessions  0.00/s  p99 -"
         );
     }
 
