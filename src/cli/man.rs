@@ -14,12 +14,14 @@ pub(super) fn man(terminal: &Terminal) -> Result<u8, UserError> {
     Ok(exit::PASSED)
 }
 
+/// A version and its date: that of a build would make another page of the same sources.
+const VERSION: (&str, &str) = ("0.1.0", "2026-11-28");
+
 fn manual() -> String {
     let program = page_of("");
     let mut roff = Roff::new();
     let source = concat!("pmcp-loadtest ", env!("CARGO_PKG_VERSION"));
-    // A date would be that of the build, and the same sources make the same page.
-    roff.control("TH", ["CARGO-PMCP-LOADTEST", "1", " ", source]);
+    roff.control("TH", ["CARGO-PMCP-LOADTEST", "1", VERSION.1, source]);
     roff.control("SH", ["NAME"]);
     roff.text([roman(
         "cargo-pmcp-loadtest - load tests MCP (Model Context Protocol) servers",
@@ -127,6 +129,11 @@ fn words(term: &str) -> Vec<Inline> {
 mod tests {
     use super::*;
     use crate::cli::args::{commands, flags};
+
+    #[test]
+    fn the_date_is_that_of_this_version() {
+        assert_eq!(VERSION.0, env!("CARGO_PKG_VERSION"), "give it its date");
+    }
 
     #[test]
     fn the_manual_has_all_commands_and_flags() {
