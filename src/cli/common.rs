@@ -96,7 +96,7 @@ pub(super) fn under_signals<T>(
     let (interrupter, interrupts) = Interrupts::new();
     let canvas = Canvas::default();
     let _listener = Listener::start(interrupter, canvas.clone());
-    let mut live = LiveLine::new(terminal.stderr(), live_style(live, terminal)).on(canvas);
+    let mut live = live_line(live, terminal).on(canvas);
     let done = run(&mut live, &interrupts)?;
     Ok((done, interrupts))
 }
@@ -196,7 +196,14 @@ pub(super) fn no_stdout(error: &io::Error) -> UserError {
     UserError::could_not_run(format!("cannot write to stdout: {}", reason(error)))
 }
 
-pub(super) fn live_style(live: LiveChoice, terminal: &Terminal) -> LiveStyle {
+/// What shows a run on stderr.
+pub(super) fn live_line(live: LiveChoice, terminal: &Terminal) -> LiveLine<Stream> {
+    let plain = terminal.clone();
+    LiveLine::new(terminal.stderr(), live_style(live, terminal))
+        .breaking(move || Some(plain.stderr_layout()).filter(|it| it.columns.is_some()))
+}
+
+fn live_style(live: LiveChoice, terminal: &Terminal) -> LiveStyle {
     let drawn = terminal.clone();
     let layout = Rc::new(move || is_in_foreground().then(|| drawn.redrawn_layout()));
     match (live, terminal.stderr_is_redrawable()) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::args::Init;
-use super::common::{current_folder, live_style, load_plan, under_signals, write_to_stdout};
+use super::common::{current_folder, live_line, load_plan, under_signals, write_to_stdout};
 use super::exit;
 use super::oauth::authorize;
 use super::outputs::{key_of_environment, refuse_input};
@@ -17,8 +17,8 @@ use crate::error::UserError;
 use crate::files::reason;
 use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
+use crate::report::LiveChoice;
 use crate::report::place::{Place, place_error};
-use crate::report::{LiveChoice, LiveLine};
 use crate::scenario::{CONFIG_PATH, Overrides, Plan, config_schema, defaults};
 use crate::terminal::{Line, Role, Terminal};
 use crate::units::plural;
@@ -73,7 +73,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     target.write(&text, may_overwrite, terminal)?;
     let schema = target.write_schema(may_overwrite)?;
     if let Some(left_out) = left_out {
-        let mut live = LiveLine::new(terminal.stderr(), live_style(LiveChoice::Line, terminal));
+        let mut live = live_line(LiveChoice::Line, terminal);
         live.notice(&left_out);
     }
     if let Output::File(path) = &target {
@@ -132,8 +132,12 @@ fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
         let began = clock::now();
         let offer = init::discover(&options, &|reading| {
             let elapsed = clock::now().saturating_duration_since(began);
-            if let Some(what) = reading.filter(|_| elapsed >= SHOWN_AFTER) {
-                live.borrow_mut().preparing(Some((elapsed, what)));
+            if elapsed >= SHOWN_AFTER {
+                let mut live = live.borrow_mut();
+                match reading {
+                    Some(what) => live.preparing(Some((elapsed, what))),
+                    None => live.asking(elapsed, &options.url, options.timeout),
+                }
             }
             !interrupts.is_pending()
         });

@@ -133,6 +133,10 @@ impl Observer for TrialObserver<'_> {
         self.live.preparing(doing);
     }
 
+    fn asking(&mut self, elapsed: Duration, url: &str, timeout: Duration) {
+        self.live.asking(elapsed, url, timeout);
+    }
+
     fn started(&mut self, start: &RunStart) {
         let server = start.server();
         let said = [&server.name, &server.version].into_iter().flatten();

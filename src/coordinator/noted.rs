@@ -34,6 +34,10 @@ impl Observer for Noted<'_> {
         self.observer.preparing(doing);
     }
 
+    fn asking(&mut self, elapsed: Duration, url: &str, timeout: Duration) {
+        self.observer.asking(elapsed, url, timeout);
+    }
+
     fn started(&mut self, start: &RunStart) {
         self.observer.started(start);
     }

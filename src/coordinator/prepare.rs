@@ -239,7 +239,8 @@ impl WayThere<'_> {
         let wanted = preflight::wanted_lists(&view);
         let shown = progress.clone();
         let found = {
-            let waiting = Waiting::new(progress, observer);
+            let asked = (target.spoken_to(), plan.timeout);
+            let waiting = Waiting::new(progress, asked, observer);
             let keep_going = || {
                 waiting.show();
                 !interrupts.is_pending()
@@ -316,28 +317,37 @@ fn view(plan: &Arc<Plan>, side: &PreparedSide) -> Plan {
 /// Shows what is waited for, once it takes long.
 struct Waiting<'a> {
     progress: ListProgress,
+    /// The server's address, and for how long a request to it may take.
+    asked: (String, Duration),
     observer: RefCell<&'a mut dyn Observer>,
     began: Instant,
 }
 
 impl<'a> Waiting<'a> {
-    fn new(progress: ListProgress, observer: &'a mut dyn Observer) -> Self {
+    fn new(
+        progress: ListProgress,
+        asked: (String, Duration),
+        observer: &'a mut dyn Observer,
+    ) -> Self {
         Self {
             progress,
+            asked,
             observer: RefCell::new(observer),
             began: crate::clock::now(),
         }
     }
 
     fn show(&self) {
-        /// Lists that are read within this are not worth a line.
+        /// What is answered within this is not worth a line.
         const SHOWN_AFTER: Duration = Duration::from_secs(1);
         let elapsed = crate::clock::now().saturating_duration_since(self.began);
         if elapsed < SHOWN_AFTER {
             return;
         }
-        if let Some(what) = self.progress.text() {
-            self.observer.borrow_mut().preparing(Some((elapsed, &what)));
+        let mut observer = self.observer.borrow_mut();
+        match self.progress.text() {
+            Some(what) => observer.preparing(Some((elapsed, &what))),
+            None => observer.asking(elapsed, &self.asked.0, self.asked.1),
         }
     }
 }

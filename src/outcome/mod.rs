@@ -445,6 +445,10 @@ pub trait Observer {
     /// second where it takes long, and `None` when it is over.
     fn preparing(&mut self, _doing: Option<(Duration, &str)>) {}
 
+    /// The server at this address was asked this long ago and has not answered yet, for as
+    /// long as a request may take. A few times a second; [`Self::preparing`] ends it.
+    fn asking(&mut self, _elapsed: Duration, _url: &str, _timeout: Duration) {}
+
     /// The server was found and the load begins.
     fn started(&mut self, _start: &RunStart) {}
 

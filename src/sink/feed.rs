@@ -199,6 +199,10 @@ impl<O: Observer + ?Sized> Observer for Feed<'_, O> {
         self.observer.preparing(doing);
     }
 
+    fn asking(&mut self, elapsed: Duration, url: &str, timeout: Duration) {
+        self.observer.asking(elapsed, url, timeout);
+    }
+
     fn started(&mut self, start: &RunStart) {
         self.observer.started(start);
         let context = &self.context;

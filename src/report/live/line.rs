@@ -28,6 +28,12 @@ pub(super) fn preparing_line(elapsed: Duration, what: &str) -> Line {
     Line::of(Role::Strong, format_duration(elapsed)).add(Role::Dim, format!("  {what}"))
 }
 
+/// `3s  asking http://… (timeout 15s)`.
+pub(super) fn asking_line(elapsed: Duration, url: &str, timeout: Duration) -> Line {
+    let timeout = format_duration(timeout);
+    preparing_line(elapsed, &format!("asking {url} (timeout {timeout})"))
+}
+
 /// `testing http://… : demo 0.1.0, MCP 2025-11-25 (legacy)`.
 pub(super) fn start_line(start: &RunStart) -> Line {
     let server = start.server();

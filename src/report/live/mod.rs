@@ -21,7 +21,7 @@ use crate::error::choice;
 use crate::outcome::{Observer, Phase, Progress, RunStart};
 use crate::terminal::{CLEAR, Canvas, Drawing, Layout, Line, WriteColor, display_width, in_memory};
 
-use line::{Limits, notice_line, preparing_line, progress_line, start_line};
+use line::{Limits, asking_line, notice_line, preparing_line, progress_line, start_line};
 use panel::Panel;
 
 /// How a run is shown.
@@ -95,6 +95,8 @@ pub struct LiveLine<W> {
     style: LiveStyle,
     out: W,
     limits: Limits,
+    /// What the terminal is laid out for where nothing is drawn again on it.
+    plain_layout: Rc<dyn Fn() -> Option<Layout>>,
     /// Where it is drawn.
     canvas: Canvas,
     /// What is on the terminal now and has to be drawn again after a notice.
@@ -116,6 +118,7 @@ impl<W: WriteColor> LiveLine<W> {
             style,
             out,
             limits: Limits::default(),
+            plain_layout: Rc::new(|| None),
             canvas: Canvas::default(),
             shown: Vec::new(),
             drawn_for: None,
@@ -129,6 +132,14 @@ impl<W: WriteColor> LiveLine<W> {
     #[must_use]
     pub fn on(mut self, canvas: Canvas) -> Self {
         self.canvas = canvas;
+        self
+    }
+
+    /// Breaks lines for this layout where nothing is drawn again; `None`: no terminal reads
+    /// them, and they stay whole.
+    #[must_use]
+    pub fn breaking(mut self, layout: impl Fn() -> Option<Layout> + 'static) -> Self {
+        self.plain_layout = Rc::new(layout);
         self
     }
 
@@ -155,10 +166,13 @@ impl<W: WriteColor> LiveLine<W> {
     /// Writes a line that stays, above what is drawn again.
     fn keep(&mut self, line: &Line) -> io::Result<()> {
         let Some(layout) = self.layout() else {
-            return self.write(|out| write_line(line, out));
+            let lines = match (self.plain_layout)() {
+                Some(layout) => broken(line, layout),
+                None => vec![line.clone()],
+            };
+            return self.write(|out| lines.iter().try_for_each(|line| write_line(line, out)));
         };
-        let line = line.clone().drawn(layout.drawing);
-        let lines = line.wrap_whole_words(layout.columns.unwrap_or(usize::MAX), 0);
+        let lines = broken(line, layout);
         let canvas = self.canvas.clone();
         let mut place = canvas.lock();
         let redrawn = fitted(&self.shown, layout);
@@ -250,6 +264,12 @@ impl<W: WriteColor> LiveLine<W> {
             false => Ok(()),
         }
     }
+}
+
+/// A line that stays, in as many as the terminal's width asks for.
+fn broken(line: &Line, layout: Layout) -> Vec<Line> {
+    let line = line.clone().drawn(layout.drawing);
+    line.wrap_whole_words(layout.columns.unwrap_or(usize::MAX), 0)
 }
 
 fn write_line(line: &Line, out: &mut dyn WriteColor) -> io::Result<()> {
@@ -355,6 +375,14 @@ impl<W: WriteColor> Observer for LiveLine<W> {
 
     fn preparing(&mut self, doing: Option<(Duration, &str)>) {
         self.show_preparing(doing);
+    }
+
+    fn asking(&mut self, elapsed: Duration, url: &str, timeout: Duration) {
+        // A log has no use for it: what comes of it follows in a moment.
+        if let Some(layout) = self.layout() {
+            let line = asking_line(elapsed, url, timeout);
+            let _ = self.redraw(with_row_below(line, layout), layout);
+        }
     }
 
     fn started(&mut self, start: &RunStart) {

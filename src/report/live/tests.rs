@@ -44,6 +44,44 @@ fn terminal(columns: usize) -> LiveStyle {
     LiveStyle::Redrawn(Rc::new(move || Some(Layout::terminal(columns))))
 }
 
+/// A server that says nothing leaves no blank terminal, and its silence no line in a log.
+#[test]
+fn whom_is_waited_for_is_drawn_and_taken_away() {
+    let ask = |live: &mut LiveLine<_>| {
+        let timeout = Duration::from_secs(15);
+        live.asking(Duration::from_millis(3_200), "http://x/mcp", timeout);
+        live.preparing(None);
+    };
+    let text = shown(terminal(80), ask);
+    let (drawn, rest) = text
+        .split_once("3s  asking http://x/mcp (timeout 15s)")
+        .expect(&text);
+    assert!(!drawn.contains('\n'), "{text:?}");
+    assert!(
+        rest.ends_with(std::str::from_utf8(CLEAR).expect("ASCII")),
+        "{text:?}"
+    );
+    for style in [LiveStyle::Lines, LiveStyle::Notices, LiveStyle::Quiet] {
+        assert_eq!(shown(style, ask), "");
+    }
+}
+
+/// A terminal on which nothing is drawn again has its width all the same.
+#[test]
+fn notices_are_broken_where_nothing_is_drawn_again() {
+    let told = |layout: Option<Layout>| {
+        let live = LiveLine::new(NoColor::new(Vec::new()), LiveStyle::Notices);
+        let mut live = live.breaking(move || layout);
+        live.notice("one two three four");
+        String::from_utf8(live.into_inner().into_inner()).expect("we write text")
+    };
+    assert_eq!(told(None), "notice: one two three four\n");
+    assert_eq!(
+        told(Some(Layout::terminal(16))),
+        "notice: one two\nthree four\n"
+    );
+}
+
 /// Where an iteration may be several calls, how many there were is told beside them.
 #[test]
 fn iterations_of_flows_are_told_beside_the_calls() {
