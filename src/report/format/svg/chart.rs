@@ -197,6 +197,12 @@ impl Chart {
         canvas.path(class, &d)
     }
 
+    /// A word in its middle, where there is nothing to draw.
+    pub(super) fn word(&self, canvas: &mut Canvas<'_>, word: &str) -> io::Result<()> {
+        let middle = [self.left + self.width / 2.0, self.top + self.height / 2.0];
+        canvas.text("middle strong", middle, 40, word)
+    }
+
     /// A mark at a point.
     pub(super) fn dot(&self, canvas: &mut Canvas<'_>, class: &str, at: [f64; 2]) -> io::Result<()> {
         let (x, y) = (number(self.x(at[0])), number(self.y(at[1])));

@@ -56,8 +56,10 @@ const BESIDE_CHART: f64 = 64.0;
 const GAP: f64 = 10.0;
 
 /// What fits a line of the head, where its texts are large too.
-const HEAD_COLUMNS: usize = 42;
-const LINE_COLUMNS: usize = 56;
+const HEAD_COLUMNS: usize = 48;
+/// What fits a line below it: where the picture is large, and where it is small.
+const LINE_COLUMNS: usize = 96;
+const SMALL_COLUMNS: usize = 56;
 
 const MARKS_UP: usize = 4;
 const MARKS_ACROSS: usize = 6;
@@ -158,8 +160,19 @@ impl PictureHead {
             y += HEAD_LINE_HEIGHT;
         }
         let bottom = self.height();
-        canvas.text("", [HEAD_LEFT, bottom - 36.0], LINE_COLUMNS, &self.target)?;
-        canvas.text("", [HEAD_LEFT, bottom - 8.0], LINE_COLUMNS, &self.facts)
+        Self::fact(canvas, bottom - 36.0, &self.target)?;
+        Self::fact(canvas, bottom - 8.0, &self.facts)
+    }
+
+    /// A line that is cut where the picture is: one that is too long for a small one is
+    /// there twice, and the style shows one of both.
+    fn fact(canvas: &mut Canvas<'_>, y: f64, text: &str) -> io::Result<()> {
+        let at = [HEAD_LEFT, y];
+        if display_width(text) <= SMALL_COLUMNS {
+            return canvas.text("", at, SMALL_COLUMNS, text);
+        }
+        canvas.text("wide", at, LINE_COLUMNS, text)?;
+        canvas.text("small", at, SMALL_COLUMNS, text)
     }
 }
 
@@ -172,18 +185,26 @@ fn latency_chart(
 ) -> io::Result<f64> {
     let seconds = seconds(report);
     let both = seconds.iter().flat_map(|it| [it.p50_ms, it.p99_ms]);
-    let up = Axis::fitting(both.flatten(), MARKS_UP);
+    let mut up = Axis::fitting(both.clone().flatten(), MARKS_UP);
+    let is_empty = !both.flatten().any(is_drawable);
+    if is_empty {
+        // Of nothing there is no scale.
+        up.marks.clear();
+    }
     let name = match report.totals.latency_from {
         LatencyFrom::Sent => "Latency",
         LatencyFrom::IntendedStart => "Response time",
     };
-    let mut title = vec![
-        TextSpan::new("strong", name),
-        TextSpan::new("k50", "● p50"),
-        TextSpan::new("k99", "● p99"),
-    ];
+    let mut title = vec![TextSpan::new("strong", name)];
+    if !is_empty {
+        title.push(TextSpan::new("k50", "● p50"));
+        title.push(TextSpan::new("k99", "● p99"));
+    }
     if up.is_of_magnitudes {
         title.push(TextSpan::new("", "(logarithmic)"));
+    }
+    if report.warm_up.is_some() {
+        title.push(TextSpan::new("kstrip", "■ warm-up"));
     }
     let size = [CHART_WIDTH, LATENCY_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&time_name, &latency_name];
@@ -192,6 +213,14 @@ fn latency_chart(
     let of = |value: fn(&SecondFigures) -> Option<f64>| points(report, value);
     chart.line(canvas, "line p99", &of(|it| it.p99_ms))?;
     chart.line(canvas, "line p50", &of(|it| it.p50_ms))?;
+    if is_empty {
+        let why = match (report.totals.ok, report.totals.ended()) {
+            (0, 0) => "no call ended",
+            (0, _) => "no call succeeded",
+            _ => "no second has a latency",
+        };
+        chart.word(canvas, why)?;
+    }
     Ok(chart.end())
 }
 
@@ -216,7 +245,7 @@ fn rate_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report, time: Axis) ->
     let chart = Chart::begin(canvas, top, size, &title, [time, up], names)?;
     beneath(canvas, &chart, report)?;
     if has_failed {
-        let failed = points(report, |it| {
+        let failed = to_the_ends(report, |it| {
             let length = it.length_secs;
             (length > 0.0).then(|| it.failed as f64 / length)
         });
@@ -225,7 +254,7 @@ fn rate_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report, time: Axis) ->
     chart.line(
         canvas,
         "line rate",
-        &points(report, |it| Some(it.rate_per_sec)),
+        &to_the_ends(report, |it| Some(it.rate_per_sec)),
     )?;
     let limited = seconds.iter().filter(|it| it.limited_by.is_some());
     let middles = limited.map(|it| it.at_secs + it.length_secs / 2.0);
@@ -253,6 +282,20 @@ fn points(
     seconds
         .map(|it| (it.at_secs + it.length_secs / 2.0, value(it)))
         .collect()
+}
+
+/// The same from the beginning of the first second to the end of the last: what is true of
+/// a second is true of all of it.
+fn to_the_ends(
+    report: &Report,
+    value: impl Fn(&SecondFigures) -> Option<f64>,
+) -> Vec<(f64, Option<f64>)> {
+    let of = |second: &SecondFigures, at| (at, value(second));
+    let seconds = seconds(report);
+    let first = seconds.first().map(|it| of(it, it.at_secs));
+    let last = seconds.last().map(|it| of(it, it.at_secs + it.length_secs));
+    let middles = points(report, &value).into_iter();
+    first.into_iter().chain(middles).chain(last).collect()
 }
 
 /// The warm-up, and where stages begin.
@@ -424,6 +467,7 @@ fn load_name(load: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::canvas::number;
     use super::*;
     use crate::report::envelope::Reported;
     use crate::report::find::samples::{found, report as find};
@@ -566,6 +610,50 @@ mod tests {
             "{texts:?}"
         );
         assert_eq!(n_of("bar"), 0);
+    }
+
+    #[test]
+    fn where_all_calls_failed_it_is_said_and_failures_reach_both_ends() {
+        let mut report = stored(include_str!(
+            "../../../../tests/reports/run-2.0-stages.json"
+        ));
+        let first = report.seconds[0].clone();
+        report.seconds = (0..2u8)
+            .map(|at| SecondFigures {
+                at_secs: f64::from(at),
+                length_secs: 1.0,
+                failed: 20,
+                rate_per_sec: 20.0,
+                p50_ms: None,
+                p99_ms: None,
+                ..first.clone()
+            })
+            .collect();
+        report.distribution.clear();
+        (report.totals.ok, report.totals.failed) = (0, 40);
+        let (picture, texts, n_of) = drawn(report.any());
+        let has = |text: &str| texts.iter().any(|it| it == text);
+        assert!(has("no call succeeded"), "{texts:?}");
+        assert!(has("Latency"), "{texts:?}");
+        assert!(!has("1 ms"), "{texts:?}");
+        assert_eq!((n_of("line p50"), n_of("k50")), (0, 0));
+        let area = picture.lines().find(|it| it.contains("\"fill\""));
+        let area = area.expect("an area");
+        let right = number(WIDTH - RIGHT);
+        assert!(area.contains(&format!("\"M{} ", number(LEFT))), "{area}");
+        assert!(area.contains(&format!("L{right} ")), "{area}");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_where_the_picture_is_small_alone() {
+        let mut report = report(&plan(), &outcome(&[]));
+        report.target_url = format!("http://x/{}", "long/".repeat(14));
+        report.warm_up = stored(include_str!("../../../../tests/reports/run-2.0.json")).warm_up;
+        let (_, texts, n_of) = drawn(report.any());
+        assert!(texts.contains(&report.target_url), "{texts:?}");
+        let n_cut = texts.iter().filter(|it| it.ends_with('…')).count();
+        assert_eq!((n_of("small"), n_cut), (1, 1), "{texts:?}");
+        assert_eq!(n_of("kstrip"), n_of("strip").min(1));
     }
 
     #[test]
