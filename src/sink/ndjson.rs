@@ -41,6 +41,8 @@ struct NdjsonLine<'a> {
     subject: Option<String>,
     flow: Option<String>,
     population: Option<&'a str>,
+    /// Of the warm-up: those that ended in it. In the first line that counts: with those
+    /// that the warm-up began and did not end.
     started: u64,
     ok: u64,
     failed: u64,
@@ -119,7 +121,7 @@ fn push_lines(
             length_secs: secs(point.length),
             warm_up: is_warm_up,
             kind: row.kind.id(),
-            operation: run.redactor.clean(row.label()),
+            operation: run.operation(row),
             method: &row.method,
             subject: own(&row.subject),
             flow: own(&row.flow),

@@ -23,8 +23,6 @@ pub(super) struct SinkSum {
 #[derive(Default)]
 struct RowSum {
     load: RowStats,
-    /// Requests that began in the warm-up and did not end in it: they count where they end.
-    carried: u64,
     has_any: bool,
 }
 
@@ -41,11 +39,6 @@ impl SinkSum {
     }
 
     pub(super) fn add(&mut self, point: &SinkPoint) {
-        for (at, row) in &point.warm_up.rows {
-            let sum = &mut self.rows[*at];
-            let ended = row.finished() + row.cancelled;
-            sum.carried = (sum.carried + row.started).saturating_sub(ended);
-        }
         for (at, row) in &point.load.rows {
             let sum = &mut self.rows[*at];
             sum.load.merge(row);
@@ -99,12 +92,6 @@ impl SinkRun {
             // Parts of calls, and the flows' calls once more.
             RowKind::Turn | RowKind::FlowBusy | RowKind::TaskStep => return None,
         };
-        let name = match kind {
-            None => row.flow.clone().unwrap_or_default(),
-            // As in the report, where sessions have no names.
-            Some(id) if row.kind != RowKind::Call => id.to_string(),
-            Some(_) => row.label(),
-        };
         let latency = stats.measured(self.has_intended_starts);
         let ranked = stats.failures.ranked().into_iter();
         let n_ok = latency.histogram().len();
@@ -113,14 +100,14 @@ impl SinkRun {
             .filter(|(_, n_needed)| n_ok >= *n_needed);
         Some(RowReading {
             kind,
-            name: self.redactor.clean(name),
+            name: self.operation(row),
             method: if kind == Some(RowKind::Call.id()) {
                 row.method.clone()
             } else {
                 String::new()
             },
             population: row.population.clone(),
-            started: stats.started + sum.carried,
+            started: stats.started,
             ok: stats.ok,
             failed: stats.failed,
             cancelled: stats.cancelled,
