@@ -239,18 +239,37 @@ fn is_same_content(_: &Path, _: &Path) -> bool {
     false
 }
 
+/// What is written to, and the same once more where it is a file.
+pub type OpenedStream = (Box<dyn Write + Send>, Option<File>);
+
+/// Whether nobody finds this file any more: it was deleted, or another took its place.
+#[cfg(unix)]
+pub fn is_deleted(file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+}
+
+/// Not known here.
+#[cfg(not(unix))]
+pub fn is_deleted(_: &File) -> bool {
+    false
+}
+
 /// Opens a place that is written to bit by bit: stdout (`-`), a pipe, a device, or a file,
 /// which is emptied.
 ///
 /// # Errors
 /// As [`Place::open`].
-pub fn open_stream(path: &Path) -> Result<Box<dyn Write + Send>, (String, Option<String>)> {
+pub fn open_stream(path: &Path) -> Result<OpenedStream, (String, Option<String>)> {
     let place = Place::open(path)?;
     match place.kind {
-        Kind::Stdout => Ok(Box::new(io::stdout())),
-        Kind::Device { file, .. } => Ok(Box::new(file)),
+        Kind::Stdout => Ok((Box::new(io::stdout()), None)),
+        Kind::Device { file, .. } => Ok((Box::new(file), None)),
         Kind::File { target, .. } => match File::create(&target) {
-            Ok(file) => Ok(Box::new(file)),
+            Ok(file) => {
+                let same = file.try_clone().ok();
+                Ok((Box::new(file), same))
+            }
             Err(error) => Err((reason(&error), None)),
         },
     }

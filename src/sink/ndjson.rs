@@ -1,6 +1,7 @@
 //! A line of JSON for each second and operation.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -14,13 +15,15 @@ use super::sum::SinkSum;
 use crate::clock::Utc;
 use crate::error::UserError;
 use crate::files::reason;
-use crate::report::place::{open_stream, place_error};
+use crate::report::place::{is_deleted, open_stream, place_error};
 use crate::text::harmless_json;
 use crate::units::{ms, secs, tidy};
 
 /// Lines, each whole.
 pub(super) struct Ndjson {
     out: Box<dyn Write + Send>,
+    /// The same, where it is a file.
+    file: Option<File>,
     /// The last write failed, maybe amid a line.
     is_torn: bool,
 }
@@ -66,9 +69,11 @@ impl Ndjson {
     /// # Errors
     /// Where nothing can be written there.
     pub(super) fn open(path: &Path) -> Result<Self, UserError> {
-        let out = open_stream(path).map_err(|fault| place_error("the seconds", path, fault))?;
+        let (out, file) =
+            open_stream(path).map_err(|fault| place_error("the seconds", path, fault))?;
         Ok(Self {
             out,
+            file,
             is_torn: false,
         })
     }
@@ -93,6 +98,15 @@ impl SinkWriter for Ndjson {
 
     fn sums_every(&self) -> Option<Duration> {
         None
+    }
+
+    fn close(&mut self) -> Result<(), String> {
+        match &self.file {
+            Some(file) if is_deleted(file) => {
+                Err("the file was deleted, or another took its place, during the run".to_string())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -148,4 +162,25 @@ fn push_lines(
         text.push('\n');
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_deleted_is_told_and_one_that_was_renamed_is_kept() {
+        let name = format!("pmcp-ndjson-{}-{:x}", std::process::id(), fastrand::u64(..));
+        let path = std::env::temp_dir().join(name);
+        let old = path.with_extension("old");
+        let mut renamed = Ndjson::open(&path).expect("a file");
+        std::fs::rename(&path, &old).expect("renamed");
+        assert_eq!(renamed.close(), Ok(()));
+        std::fs::remove_file(&old).expect("deleted");
+        let mut deleted = Ndjson::open(&path).expect("a file");
+        assert_eq!(deleted.close(), Ok(()));
+        std::fs::remove_file(&path).expect("deleted");
+        let why = deleted.close().expect_err("nobody can read it");
+        assert!(why.contains("deleted"), "{why}");
+    }
 }

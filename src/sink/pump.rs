@@ -26,6 +26,14 @@ pub(super) trait SinkWriter: Send {
 
     /// It tells where all stands, at most so often; `None`: it tells each point.
     fn sums_every(&self) -> Option<Duration>;
+
+    /// All points are written: whether they can still be read.
+    ///
+    /// # Errors
+    /// Why they cannot, as a fragment.
+    fn close(&mut self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A sink whose place is open.
@@ -97,10 +105,14 @@ fn drain(
             let written = writer.write(run, &point, &sum);
             tally.lock().note(written);
         }
+        if let Err(why) = writer.close() {
+            tally.lock().lose_all(why);
+        }
         return;
     };
     let mut next = clock::now();
     let mut unwritten = None;
+    let mut last = None;
     loop {
         let left = next.saturating_duration_since(clock::now());
         let (point, is_last) = match unwritten.is_some() && left.is_zero() {
@@ -113,13 +125,19 @@ fn drain(
                 },
                 false => match points.recv() {
                     Ok(point) => (Some(point), false),
-                    Err(_) => return,
+                    Err(_) => (None, true),
                 },
             },
         };
         if let Some(point) = point {
             sum.add(&point);
+            last = Some(Arc::clone(&point));
             unwritten = Some(point);
+        }
+        if is_last {
+            sum.end();
+            // Whoever looks later must not read that users are active.
+            unwritten = last.take();
         }
         let is_due = is_last || clock::now() >= next;
         if let Some(point) = unwritten.take_if(|_| is_due) {
@@ -136,6 +154,11 @@ fn drain(
 }
 
 impl SinkTally {
+    fn lose_all(&mut self, why: String) {
+        self.n_failed += std::mem::take(&mut self.n_written);
+        self.last_error = Some(why);
+    }
+
     fn note(&mut self, written: Result<(), String>) {
         match written {
             Ok(()) => self.n_written += 1,

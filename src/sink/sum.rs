@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::point::SinkPoint;
 use super::run::SinkRun;
@@ -17,6 +18,10 @@ pub(super) struct SinkSum {
     /// Those of the warm-up.
     warm: Counters,
     last: Option<SinkPoint>,
+    /// The end of the last point, on the run's clock.
+    elapsed: Duration,
+    /// The load has ended: no user is active any more.
+    is_over: bool,
 }
 
 /// Of one row.
@@ -35,6 +40,8 @@ impl SinkSum {
             counters: Counters::default(),
             warm: Counters::default(),
             last: None,
+            elapsed: Duration::ZERO,
+            is_over: false,
         }
     }
 
@@ -46,11 +53,20 @@ impl SinkSum {
         }
         self.counters.merge(&point.load.counters);
         self.warm.merge(&point.warm_up.counters);
+        // What was recorded after the end is no time of the run.
+        if !point.length.is_zero() {
+            self.elapsed = point.at + point.length;
+        }
         self.last = Some(SinkPoint {
             load: Default::default(),
             warm_up: Default::default(),
             ..point.clone()
         });
+    }
+
+    /// No more points come.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
     }
 
     /// What is counted, with what the warm-up began and did not end.
@@ -67,9 +83,9 @@ impl SinkSum {
         let last = self.last.as_ref();
         MetricsReading {
             about: self.run.about.clone(),
-            elapsed_secs: last.map_or(0.0, |it| (it.at + it.length).as_secs_f64()),
-            vus: last.map(|it| it.vus),
-            in_flight: last.map(|it| it.in_flight),
+            elapsed_secs: self.elapsed.as_secs_f64(),
+            vus: last.map(|it| if self.is_over { 0 } else { it.vus }),
+            in_flight: last.map(|it| if self.is_over { 0 } else { it.in_flight }),
             is_limited: last.map(|it| it.is_limited),
             level: last.and_then(|it| it.level),
             counters: self.counters(),

@@ -82,7 +82,7 @@ macro_rules! metrics {
 
 metrics! {
     Run Info None "The run: target, server, protocol, load, and from when latency counts",
-    RunElapsed Gauge Seconds "Time since the start of the load",
+    RunElapsed Gauge Seconds "Time since users were told to open their sessions, with the warm-up",
     VirtualUsers Gauge None "Virtual users that are active",
     RequestsInFlight Gauge None "Calls in flight",
     GeneratorLimited Gauge None "1 where the generator was the limit in the last second, else 0",

@@ -46,7 +46,7 @@ pub const QUANTILES_TOLD: [(f64, u64); 5] = [
 pub struct MetricsReading<'a> {
     /// What the run is, as labels.
     pub about: Vec<(&'static str, String)>,
-    /// Since the start of the load, in seconds.
+    /// On the run's clock, which begins with the handshakes, in seconds.
     pub elapsed_secs: f64,
     /// Virtual users.
     pub vus: Option<u32>,

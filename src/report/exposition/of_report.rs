@@ -78,8 +78,10 @@ pub(in crate::report) fn reading(report: &Report) -> MetricsReading<'_> {
             &report.run.load,
             report.totals.latency_from,
         ),
-        elapsed_secs: report.duration_secs,
-        vus: last.map(|second| second.vus),
+        // On the run's clock, as while it goes on.
+        elapsed_secs: last.map_or(report.duration_secs, |it| it.at_secs + it.length_secs),
+        // It is over.
+        vus: last.map(|_| 0),
         in_flight: None,
         is_limited: None,
         level: None,

@@ -93,17 +93,26 @@ impl Otlp {
             return Err(format!("the collector answered {}{said}", status.as_u16()));
         }
         // Whether it took all points stands in the answer.
-        match (fault, OtlpAnswer::rejected(&body)) {
-            (Some(fault), _) => Err(format!(
+        if let Some(fault) = fault {
+            return Err(format!(
                 "the collector answered {}, but its answer {fault}",
                 status.as_u16()
-            )),
-            (None, Some((n_rejected, why))) => Err(format!(
-                "the collector rejected {}: {}",
-                plural(n_rejected, "point", "points"),
+            ));
+        }
+        let Ok(answer) = OtlpAnswer::read(&body) else {
+            return Err(format!(
+                "what answered {} is no collector, or not of OTLP/HTTP with JSON: {}",
+                status.as_u16(),
+                shown_text(body.trim(), ANSWER_TOLD)
+            ));
+        };
+        match answer.rejected() {
+            Some((n_rejected, why)) => Err(format!(
+                "the collector refused {} of the last of them: {}",
+                plural(n_rejected, "value", "values"),
                 shown_text(&why, ANSWER_TOLD)
             )),
-            (None, None) => Ok(()),
+            None => Ok(()),
         }
     }
 }

@@ -299,10 +299,20 @@ struct PartialSuccess {
 }
 
 impl OtlpAnswer {
-    /// How many points it did not take, and why; `None`: all were taken, as far as it says.
-    pub(super) fn rejected(body: &str) -> Option<(u64, String)> {
-        let answer: Self = serde_json::from_str(body).ok()?;
-        let partial = answer.partial_success?;
+    /// Reads it; nothing at all says that all was taken.
+    ///
+    /// # Errors
+    /// Where it is no JSON of the form that OTLP defines: then no collector answered.
+    pub(super) fn read(body: &str) -> Result<Self, serde_json::Error> {
+        match body.trim() {
+            "" => Ok(Self::default()),
+            body => serde_json::from_str(body),
+        }
+    }
+
+    /// How many figures it did not take, and why; `None`: all were taken, as far as it says.
+    pub(super) fn rejected(self) -> Option<(u64, String)> {
+        let partial = self.partial_success?;
         let n_rejected = match &partial.rejected_data_points {
             serde_json::Value::String(text) => text.parse().ok(),
             other => other.as_u64(),
@@ -417,7 +427,7 @@ mod tests {
 
     #[test]
     fn what_a_collector_rejects_is_told() {
-        let rejected = OtlpAnswer::rejected;
+        let rejected = |body: &str| OtlpAnswer::read(body).expect("an answer").rejected();
         assert_eq!(rejected(""), None);
         assert_eq!(rejected("{}"), None);
         assert_eq!(rejected(r#"{"partialSuccess":{}}"#), None);
@@ -425,6 +435,10 @@ mod tests {
         assert_eq!(rejected(text), Some((3, "too old".to_string())));
         let number = r#"{"partialSuccess":{"rejectedDataPoints":3}}"#;
         assert_eq!(rejected(number), Some((3, String::new())));
+        assert_eq!(rejected(r#"{"partialSuccess":null}"#), None);
+        for body in ["<html>login page</html>", "ok", "[", "3"] {
+            assert!(OtlpAnswer::read(body).is_err(), "{body}");
+        }
     }
 
     proptest! {
