@@ -12,6 +12,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process;
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use crate::error::UserError;
@@ -468,7 +469,9 @@ fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
 }
 
 /// A pipe's reader is looked for during two seconds.
+#[cfg(target_os = "linux")]
 const READER_LOOKS_MAX: u32 = 100;
+#[cfg(target_os = "linux")]
 const READER_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Linux, on all processors that this program runs on but MIPS and SPARC.
