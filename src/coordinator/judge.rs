@@ -12,7 +12,7 @@ use crate::scenario::Plan;
 use crate::units::nanos;
 use crate::validity::{
     Aftermath, Bounds, Evidence, LoadSecond, LocalResource, LocalResources, Measured, Quantiles,
-    SILENCE_MAX, SecondSignals, Verdict, WorkerEvidence, bounds, judge, lateness_is_ours,
+    SecondSignals, Verdict, WorkerEvidence, bounds, is_stall, judge, lateness_is_ours,
 };
 
 /// What is judged.
@@ -162,13 +162,12 @@ impl Recorded<'_> {
 
     /// The share of the time for which some worker stood still.
     fn still_share(&self, workers: &[WorkerUsage]) -> f64 {
-        let is_stall = |ns: &u64| *ns > nanos(SILENCE_MAX);
         let judged = self.seconds.iter().filter(|second| self.is_judged(second));
         // Each is of the second that it ended in, which may be no whole one.
         let turns = judged.map(|second| second.signals.turn_max_ns);
-        let in_seconds: u64 = turns.filter(is_stall).sum();
+        let in_seconds: u64 = turns.filter(|ns| is_stall(*ns)).sum();
         let longest = workers.iter().map(|usage| usage.turn_max_ns);
-        let longest = longest.filter(is_stall).max().unwrap_or(0);
+        let longest = longest.filter(|ns| is_stall(*ns)).max().unwrap_or(0);
         let still_ns = in_seconds.max(longest);
         (still_ns as f64 / nanos(self.elapsed).max(1) as f64).min(1.0)
     }

@@ -5,8 +5,7 @@
 //! The rest of the queue that such a stop makes is told from the server's doing by its
 //! place: it begins with the stop and lasts until a user was free all the while.
 
-use super::second::SILENCE_MAX;
-use crate::units::nanos;
+use super::second::is_stall;
 
 /// A second as it is judged here.
 #[derive(Debug, Clone, Copy)]
@@ -42,9 +41,8 @@ impl Aftermath {
         for second in seconds {
             started += second.started;
             // A stop is of the second that it ended in, and so are the calls that it held up.
-            let turn_ns = second.turn_max_ns;
-            if turn_ns > nanos(SILENCE_MAX) {
-                owed_ns = owed_ns.saturating_add(turn_ns);
+            if is_stall(second.turn_max_ns) {
+                owed_ns = owed_ns.saturating_add(second.turn_max_ns);
             } else if second.in_flight_max < second.vus {
                 owed_ns = 0;
             }

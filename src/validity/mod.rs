@@ -42,7 +42,7 @@ pub use evidence::{
 };
 pub use reason::Reason;
 pub use rules::{judge, lateness_is_ours};
-pub use second::{GeneratorLimit, SILENCE_MAX, SecondLoad, Watch, generator_limit};
+pub use second::{GeneratorLimit, SecondLoad, Watch, generator_limit, is_stall};
 pub use signal::Signal;
 pub use slowed::{Harm, Slowed};
 

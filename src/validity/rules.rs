@@ -1,7 +1,7 @@
 //! The table of `self_check.md`, rule by rule.
 
 use super::evidence::{Evidence, Quantiles, SecondSignals, load};
-use super::second::CALLS_PER_CONNECT;
+use super::second::{CALLS_PER_CONNECT, is_stall};
 use super::{GeneratorLimit, Grade, Harm, P50AndP99, Reason, Signal, Slowed, Verdict};
 use crate::load::LoadUnit;
 use crate::units::nanos;
@@ -390,17 +390,15 @@ fn behind(evidence: &Evidence<'_>) -> Option<((usize, usize), f64)> {
 }
 
 fn worker_stalled(evidence: &Evidence<'_>) -> Option<Signal> {
-    let stalled_ns = nanos(super::SILENCE_MAX);
     let all = evidence
         .workers
         .iter()
         .map(|worker| worker.usage.turn_max_ns);
     // What lasted longer than the load did began before it, or ended after it.
     let elapsed_ns = nanos(evidence.elapsed);
-    let is_stall = |ns: &u64| *ns > stalled_ns && *ns <= elapsed_ns;
-    let longest_ns = all.max().filter(is_stall)?;
+    let longest_ns = all.max().filter(|ns| is_stall(*ns) && *ns <= elapsed_ns)?;
     // A stall in a second that is not a whole one still is one.
-    let n_stalled = count(evidence.seconds, |second| second.turn_max_ns > stalled_ns).max(1);
+    let n_stalled = count(evidence.seconds, |second| is_stall(second.turn_max_ns)).max(1);
     Some(Signal::WorkerStalled {
         seconds: (n_stalled, evidence.seconds.len().max(1)),
         longest_ns,

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::units::{format_duration, format_latency};
+use crate::units::{format_duration, format_latency, nanos};
 
 /// A second as the self-check sees it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,7 +71,7 @@ const LATENESS_MAX: Duration = Duration::from_millis(20);
 /// Users are free where requests in flight occupy at most this share of them.
 const FREE_SHARE: f64 = 0.9;
 /// Workers look up every quarter of a second at least, to tell of themselves.
-pub const SILENCE_MAX: Duration = Duration::from_millis(400);
+const SILENCE_MAX: Duration = Duration::from_millis(400);
 /// A delay below this limits nothing worth speaking of.
 const DELAY_MIN: Duration = Duration::from_millis(1);
 /// Where more than one call in this many had to connect, lateness contains the
@@ -79,6 +79,11 @@ const DELAY_MIN: Duration = Duration::from_millis(1);
 pub(super) const CALLS_PER_CONNECT: u64 = 100;
 /// This many seconds in a row with slow reading are no accident.
 const SLOW_READING_SECONDS: u32 = 3;
+
+/// Whether a worker stood still that did not look at the kernel for so long, in nanoseconds.
+pub fn is_stall(turn_ns: u64) -> bool {
+    turn_ns > nanos(SILENCE_MAX)
+}
 
 /// Whether the generator was the limit in this second.
 pub fn generator_limit(second: &SecondLoad, watch: &mut Watch) -> Option<GeneratorLimit> {
@@ -91,7 +96,7 @@ pub fn generator_limit(second: &SecondLoad, watch: &mut Watch) -> Option<Generat
         Some(_) => watch.n_slow_reading.saturating_add(1),
         None => 0,
     };
-    if second.silence > SILENCE_MAX {
+    if is_stall(nanos(second.silence)) {
         return Some(GeneratorLimit::Stalled {
             silence: second.silence,
         });
