@@ -80,23 +80,17 @@ impl CarriedRequests {
     pub(super) fn settle(&mut self, point: &mut SinkPoint) {
         for (at, row) in &mut point.warm_up.rows {
             let ended = row.finished() + row.cancelled;
-            if let Some(carried) = self.of(*at) {
-                *carried = carried.saturating_add_unsigned(row.started);
-                *carried = carried.saturating_sub_unsigned(ended);
-            }
+            let carried = self.of(*at);
+            *carried = carried.saturating_add_unsigned(row.started);
+            *carried = carried.saturating_sub_unsigned(ended);
             row.started = ended;
         }
         for (at, row) in &mut point.load.rows {
-            let Some(carried) = self.of(*at) else {
-                continue;
-            };
-            let begun = row.started.saturating_add_signed(*carried);
+            let carried = self.of(*at);
+            let begun = carried.saturating_add_unsigned(row.started);
+            row.started = begun.max(0).unsigned_abs();
             // What could not be taken off stays for the next second.
-            *carried = match carried.is_negative() {
-                true => carried.saturating_add_unsigned(row.started).min(0),
-                false => 0,
-            };
-            row.started = begun;
+            *carried = begun.min(0);
         }
         let has_any =
             |(_, row): &(usize, RowStats)| row.started + row.finished() + row.cancelled > 0;
@@ -104,11 +98,11 @@ impl CarriedRequests {
         point.load.rows.retain(has_any);
     }
 
-    fn of(&mut self, at: usize) -> Option<&mut i64> {
+    fn of(&mut self, at: usize) -> &mut i64 {
         if at >= self.by_row.len() {
             self.by_row.resize(at + 1, 0);
         }
-        self.by_row.get_mut(at)
+        &mut self.by_row[at]
     }
 }
 

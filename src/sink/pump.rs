@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{io, thread};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use parking_lot::Mutex;
 
 use super::point::SinkPoint;
@@ -111,39 +111,33 @@ fn drain(
         return;
     };
     let mut next = clock::now();
-    let mut unwritten = None;
-    let mut last = None;
+    let mut last: Option<Arc<SinkPoint>> = None;
+    let mut is_written = true;
     loop {
         let left = next.saturating_duration_since(clock::now());
-        let (point, is_last) = match unwritten.is_some() && left.is_zero() {
-            true => (None, false),
+        let came = match is_written {
             // Without anything to write there is nothing to wake up for.
-            false => match unwritten.is_some() {
-                true => match points.recv_timeout(left) {
-                    Ok(point) => (Some(point), false),
-                    Err(error) => (None, error.is_disconnected()),
-                },
-                false => match points.recv() {
-                    Ok(point) => (Some(point), false),
-                    Err(_) => (None, true),
-                },
-            },
+            true => points.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            false if left.is_zero() => Err(RecvTimeoutError::Timeout),
+            false => points.recv_timeout(left),
         };
-        if let Some(point) = point {
+        let is_last = matches!(came, Err(RecvTimeoutError::Disconnected));
+        if let Ok(point) = came {
             sum.add(&point);
-            last = Some(Arc::clone(&point));
-            unwritten = Some(point);
+            last = Some(point);
+            is_written = false;
         }
         if is_last {
             sum.end();
             // Whoever looks later must not read that users are active.
-            unwritten = last.take();
+            is_written = false;
         }
         let is_due = is_last || clock::now() >= next;
-        if let Some(point) = unwritten.take_if(|_| is_due) {
+        if let Some(point) = last.as_ref().filter(|_| is_due && !is_written) {
             let begun = clock::now();
-            let written = writer.write(run, &point, &sum);
+            let written = writer.write(run, point, &sum);
             tally.lock().note(written);
+            is_written = true;
             let took = clock::since(begun);
             next = begun + every.max(took.saturating_mul(PAUSE_FACTOR));
         }

@@ -20,8 +20,6 @@ pub(super) struct SinkSum {
     last: Option<SinkPoint>,
     /// The end of the last point, on the run's clock.
     elapsed: Duration,
-    /// The load has ended: no user is active any more.
-    is_over: bool,
 }
 
 /// Of one row.
@@ -41,7 +39,6 @@ impl SinkSum {
             warm: Counters::default(),
             last: None,
             elapsed: Duration::ZERO,
-            is_over: false,
         }
     }
 
@@ -64,9 +61,11 @@ impl SinkSum {
         });
     }
 
-    /// No more points come.
+    /// No more points come: no user is active any more, and no call in flight.
     pub(super) fn end(&mut self) {
-        self.is_over = true;
+        if let Some(last) = &mut self.last {
+            (last.vus, last.in_flight) = (0, 0);
+        }
     }
 
     /// What is counted, with what the warm-up began and did not end.
@@ -84,8 +83,8 @@ impl SinkSum {
         MetricsReading {
             about: self.run.about.clone(),
             elapsed_secs: self.elapsed.as_secs_f64(),
-            vus: last.map(|it| if self.is_over { 0 } else { it.vus }),
-            in_flight: last.map(|it| if self.is_over { 0 } else { it.in_flight }),
+            vus: last.map(|it| it.vus),
+            in_flight: last.map(|it| it.in_flight),
             is_limited: last.map(|it| it.is_limited),
             level: last.and_then(|it| it.level),
             counters: self.counters(),
