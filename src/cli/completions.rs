@@ -95,8 +95,8 @@ impl Called {
                 command = name.rsplit('_').next().unwrap_or_default().to_string();
             }
             let (_, long) = line.split_once("--")?;
-            let name = long.split(|c: char| c != '-' && !c.is_ascii_alphanumeric());
-            Some((command.clone(), format!("--{}", name.into_iter().next()?)))
+            let mut name = long.split(|c: char| c != '-' && !c.is_ascii_alphanumeric());
+            Some((command.clone(), format!("--{}", name.next()?)))
         };
         let script = with_choices(&script, find, |line, words| {
             line.replace("':value:_files'", &format!("':value:({words})'"))

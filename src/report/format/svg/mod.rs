@@ -545,12 +545,18 @@ mod tests {
         );
     }
 
-    #[test]
-    fn a_second_without_answers_breaks_the_line_and_failures_show() {
-        let mut report = stored(include_str!(
+    /// A run with stages, and its first second.
+    fn staged() -> (Report, SecondFigures) {
+        let report = stored(include_str!(
             "../../../../tests/reports/run-2.0-stages.json"
         ));
         let first = report.seconds[0].clone();
+        (report, first)
+    }
+
+    #[test]
+    fn a_second_without_answers_breaks_the_line_and_failures_show() {
+        let (mut report, first) = staged();
         report.seconds = (0..5u8)
             .map(|at| SecondFigures {
                 at_secs: f64::from(at),
@@ -578,10 +584,7 @@ mod tests {
 
     #[test]
     fn a_last_piece_of_a_second_makes_no_rate() {
-        let mut report = stored(include_str!(
-            "../../../../tests/reports/run-2.0-stages.json"
-        ));
-        let first = report.seconds[0].clone();
+        let (mut report, first) = staged();
         let piece = SecondFigures {
             at_secs: 3.0,
             length_secs: 0.001,
@@ -614,10 +617,7 @@ mod tests {
 
     #[test]
     fn where_all_calls_failed_it_is_said_and_failures_reach_both_ends() {
-        let mut report = stored(include_str!(
-            "../../../../tests/reports/run-2.0-stages.json"
-        ));
-        let first = report.seconds[0].clone();
+        let (mut report, first) = staged();
         report.seconds = (0..2u8)
             .map(|at| SecondFigures {
                 at_secs: f64::from(at),
@@ -658,10 +658,7 @@ mod tests {
 
     #[test]
     fn a_picture_of_a_day_is_small() {
-        let mut report = stored(include_str!(
-            "../../../../tests/reports/run-2.0-stages.json"
-        ));
-        let first = report.seconds[0].clone();
+        let (mut report, first) = staged();
         report.seconds = (0..86_400)
             .map(|at| SecondFigures {
                 at_secs: f64::from(at),
