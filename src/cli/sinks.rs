@@ -31,6 +31,9 @@ pub(super) fn export_notices(exports: &[ExportFigures]) -> Vec<String> {
                 "`--out {to}`: {points} could not be written: {why}"
             ));
         }
+        if let Some(remark) = &export.last_remark {
+            notices.push(format!("`--out {to}`: the collector says: {remark}"));
+        }
         if export.merged > 0 {
             let seconds = plural(export.merged, "second", "seconds");
             notices.push(format!(

@@ -18,4 +18,8 @@ pub struct ExportFigures {
     pub lost: u64,
     /// Why, the last time; `null` where nothing was lost.
     pub last_error: Option<String>,
+    /// What a collector said of figures that it took, the last time it said anything; left
+    /// out where it said nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_remark: Option<String>,
 }

@@ -188,6 +188,7 @@ impl Outlet {
             merged: self.n_merged,
             lost: tally.n_failed + n_left,
             last_error: why.or(tally.last_error),
+            last_remark: tally.last_remark,
         }
     }
 }

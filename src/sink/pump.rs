@@ -24,6 +24,24 @@ pub(super) trait SinkWriter: Send {
     /// Why it could not, as a fragment.
     fn write(&mut self, run: &SinkRun, point: &SinkPoint, sum: &SinkSum) -> Result<(), String>;
 
+    /// Writes where it all stands for the last time, which nothing makes up for.
+    ///
+    /// # Errors
+    /// As for `write`.
+    fn write_last(
+        &mut self,
+        run: &SinkRun,
+        point: &SinkPoint,
+        sum: &SinkSum,
+    ) -> Result<(), String> {
+        self.write(run, point, sum)
+    }
+
+    /// What whoever took the last write said about it, to be told; asked for once.
+    fn take_remark(&mut self) -> Option<String> {
+        None
+    }
+
     /// It tells where all stands, at most so often; `None`: it tells each point.
     fn sums_every(&self) -> Option<Duration>;
 
@@ -64,6 +82,7 @@ pub(super) struct SinkTally {
     pub(super) n_written: u64,
     pub(super) n_failed: u64,
     pub(super) last_error: Option<String>,
+    pub(super) last_remark: Option<String>,
 }
 
 /// Its thread has written or tried everything.
@@ -103,7 +122,7 @@ fn drain(
     let Some(every) = writer.sums_every() else {
         for point in points {
             let written = writer.write(run, &point, &sum);
-            tally.lock().note(written);
+            tally.lock().note(written, None);
         }
         if let Err(why) = writer.close() {
             tally.lock().lose_all(why);
@@ -135,8 +154,12 @@ fn drain(
         let is_due = is_last || clock::now() >= next;
         if let Some(point) = last.as_ref().filter(|_| is_due && !is_written) {
             let begun = clock::now();
-            let written = writer.write(run, point, &sum);
-            tally.lock().note(written);
+            let written = match is_last {
+                true => writer.write_last(run, point, &sum),
+                false => writer.write(run, point, &sum),
+            };
+            let remark = writer.take_remark();
+            tally.lock().note(written, remark);
             is_written = true;
             let took = clock::since(begun);
             next = begun + every.max(took.saturating_mul(PAUSE_FACTOR));
@@ -153,7 +176,8 @@ impl SinkTally {
         self.last_error = Some(why);
     }
 
-    fn note(&mut self, written: Result<(), String>) {
+    fn note(&mut self, written: Result<(), String>, remark: Option<String>) {
+        self.last_remark = remark.or(self.last_remark.take());
         match written {
             Ok(()) => self.n_written += 1,
             Err(why) => {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -206,6 +208,52 @@ fn a_collector_of_an_own_authority_is_reached_through_a_proxy() {
         "{asked:?}"
     );
     assert!(front.seen().names.iter().all(|it| it == NAME));
+}
+
+/// The last request is the one that nothing makes up for.
+#[test]
+fn a_busy_collector_is_asked_again_at_the_end() {
+    let busy = [("Retry-After", "1")];
+    let turned_away: Mutex<Option<Instant>> = Mutex::default();
+    let collector = FakeServer::start(move |_: &Request, connection: &mut Connection| {
+        // Whoever waits as it was asked to is served.
+        let before = turned_away.lock().expect("it").replace(Instant::now());
+        match before.is_some_and(|it| it.elapsed() >= Duration::from_secs(1)) {
+            true => {
+                let body = r#"{"partialSuccess":{"errorMessage":"a unit is\u001b[1m odd"}}"#;
+                connection.answer(200, &[("Content-Type", "application/json")], body)
+            }
+            false => connection.answer(503, &busy, "try later"),
+        }
+    });
+    // It asks for more time than there is.
+    let later = [("Retry-After", "60")];
+    let tired = FakeServer::start(move |_: &Request, connection: &mut Connection| {
+        connection.answer(429, &later, "")
+    });
+    let outs = [&collector, &tired].map(|it| format!("--out=otlp=http://{}", it.address()));
+    let outs: Vec<&str> = outs.iter().map(String::as_str).collect();
+    let server = demo(DemoOptions::default());
+    let arguments = [&ECHO[..], &["--iterations=20"], &outs].concat();
+    let finished = load_run(&server.url(), &arguments).run().expect_code(0);
+    let report = finished.checked_report();
+    let [taken, refused] = list(&report["exports"]) else {
+        panic!("{report:#}")
+    };
+    assert_eq!(count(&taken["written"]), 1, "{taken}");
+    assert_eq!(taken["last_remark"], "a unit is\\u{1b}[1m odd");
+    let notices = list(&report["notices"]).iter();
+    let mut remarks = notices.filter(|it| {
+        let text = it.as_str().unwrap_or_default();
+        text.contains("the collector says: a unit is")
+    });
+    assert!(remarks.next().is_some(), "{report:#}");
+    assert_eq!(count(&refused["written"]), 0, "{refused}");
+    assert_eq!(
+        tired.log().len() as u64,
+        count(&refused["lost"]),
+        "{refused}"
+    );
 }
 
 /// The run passes, and says what was not told and why.

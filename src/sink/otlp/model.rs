@@ -295,7 +295,7 @@ pub(super) struct OtlpAnswer {
 struct PartialSuccess {
     /// A text by the definition, and a number from some collectors.
     rejected_data_points: serde_json::Value,
-    error_message: String,
+    error_message: Option<String>,
 }
 
 impl OtlpAnswer {
@@ -310,15 +310,15 @@ impl OtlpAnswer {
         }
     }
 
-    /// How many figures it did not take, and why; `None`: all were taken, as far as it says.
-    pub(super) fn rejected(self) -> Option<(u64, String)> {
-        let partial = self.partial_success?;
+    /// How many figures it did not take, and what it says: why, or, where it took all, what
+    /// it finds odd in them.
+    pub(super) fn partial(self) -> (u64, String) {
+        let partial = self.partial_success.unwrap_or_default();
         let n_rejected = match &partial.rejected_data_points {
-            serde_json::Value::String(text) => text.parse().ok(),
-            other => other.as_u64(),
+            serde_json::Value::String(text) => text.parse().unwrap_or(0),
+            other => other.as_u64().unwrap_or(0),
         };
-        let n_rejected = n_rejected.filter(|n| *n > 0)?;
-        Some((n_rejected, partial.error_message))
+        (n_rejected, partial.error_message.unwrap_or_default())
     }
 }
 
@@ -427,15 +427,24 @@ mod tests {
 
     #[test]
     fn what_a_collector_rejects_is_told() {
-        let rejected = |body: &str| OtlpAnswer::read(body).expect("an answer").rejected();
-        assert_eq!(rejected(""), None);
-        assert_eq!(rejected("{}"), None);
-        assert_eq!(rejected(r#"{"partialSuccess":{}}"#), None);
+        let check = |body: &str, n_rejected: u64, message: &str| {
+            let answer = OtlpAnswer::read(body).expect("an answer");
+            assert_eq!(
+                answer.partial(),
+                (n_rejected, message.to_string()),
+                "{body}"
+            );
+        };
+        check("", 0, "");
+        check("{}", 0, "");
+        check(r#"{"partialSuccess":{}}"#, 0, "");
+        check(r#"{"partialSuccess":null}"#, 0, "");
         let text = r#"{"partialSuccess":{"rejectedDataPoints":"3","errorMessage":"too old"}}"#;
-        assert_eq!(rejected(text), Some((3, "too old".to_string())));
-        let number = r#"{"partialSuccess":{"rejectedDataPoints":3}}"#;
-        assert_eq!(rejected(number), Some((3, String::new())));
-        assert_eq!(rejected(r#"{"partialSuccess":null}"#), None);
+        check(text, 3, "too old");
+        let number = r#"{"partialSuccess":{"rejectedDataPoints":3,"errorMessage":null}}"#;
+        check(number, 3, "");
+        let remark = r#"{"partialSuccess":{"errorMessage":"a unit is odd"}}"#;
+        check(remark, 0, "a unit is odd");
         for body in ["<html>login page</html>", "ok", "[", "3"] {
             assert!(OtlpAnswer::read(body).is_err(), "{body}");
         }
