@@ -74,6 +74,10 @@ impl ClockWatch {
 
     /// How old a stamp of the wall clock is; `None` where it cannot be right: it
     /// lies in the future, or so far back that the clock may have been set since.
+    #[cfg_attr(
+        not(any(test, target_os = "linux")),
+        expect(dead_code, reason = "other systems stamp nothing")
+    )]
     pub(super) fn age(&self, stamp_ns: u64, reading: &ClockReading) -> Option<Duration> {
         let age_ns = reading.wall_ns.checked_sub(stamp_ns)?;
         if let Some((at, step_ns)) = self.stepped {

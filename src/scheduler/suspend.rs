@@ -40,6 +40,10 @@ thread_local! {
 struct Current {
     yielder: NonNull<Yielder<(), ()>>,
     /// The lowest address of its stack, where the guard page is.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "memory of stacks is given back on Linux alone")
+    )]
     stack_limit: usize,
 }
 

@@ -264,11 +264,11 @@ fn rows(text: &str, width: usize, indent: usize, long_words: LongWords) -> Vec<R
     let mut rows: Vec<Range<usize>> = Vec::new();
     // What the row holds so far: blanks before its first word count too.
     let mut row = 0..0;
-    for word in words(text) {
-        let room = |n_rows: usize| match n_rows {
-            0 => width.max(2),
-            _ => width.saturating_sub(indent).max(2),
-        };
+    let room = |n_rows: usize| match n_rows {
+        0 => width.max(2),
+        _ => width.saturating_sub(indent).max(2),
+    };
+    for word in words(text, room(1)) {
         if fits(&text[row.start..word.end], room(rows.len())) {
             row.end = word.end;
             continue;
@@ -297,8 +297,37 @@ fn rows(text: &str, width: usize, indent: usize, long_words: LongWords) -> Vec<R
     rows
 }
 
-/// The bytes of each run of characters that are no blanks.
-fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
+/// The bytes of each run of characters that are no blanks. A number and its unit are one
+/// where a row of `room` columns has room for both: a row that begins with `ms` reads badly.
+fn words(text: &str, room: usize) -> impl Iterator<Item = Range<usize>> + '_ {
+    let mut runs = runs(text).peekable();
+    std::iter::from_fn(move || {
+        let word = runs.next()?;
+        let is_unit = |next: &Range<usize>| {
+            next.start == word.end + 1
+                && fits(&text[word.start..next.end], room)
+                && is_number(&text[word.clone()])
+                && UNITS.contains(&text[next.clone()].trim_end_matches(['.', ',', ';', ':', ')']))
+        };
+        match runs.next_if(is_unit) {
+            Some(unit) => Some(word.start..unit.end),
+            None => Some(word),
+        }
+    })
+}
+
+/// What our figures are in, where a blank stands before it.
+const UNITS: [&str; 9] = ["ns", "us", "ms", "s", "B", "KiB", "MiB", "GiB", "TiB"];
+
+fn is_number(word: &str) -> bool {
+    let digits = word.trim_start_matches(['(', '+', '-', '±']);
+    digits.starts_with(|c: char| c.is_ascii_digit())
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b".,".contains(&byte))
+}
+
+fn runs(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut at = 0;
     std::iter::from_fn(move || {
         let rest = &text[at..];
@@ -387,6 +416,19 @@ mod tests {
         assert_eq!(texts(6, 2), ["  at", "  one", "  two", "  thre", "  e"]);
         let second = &line.clone().wrap(12, 4)[1];
         assert_eq!(second.pieces[1], (Role::Error, "three".to_string()));
+    }
+
+    #[test]
+    fn a_number_and_its_unit_stay_on_one_line() {
+        let check = |text: &str, width, expected: &[&str]| {
+            assert_eq!(wrap(text, width, LongWords::Break), expected, "{text}");
+        };
+        check("at most 13 ms late", 10, &["at most", "13 ms late"]);
+        check("of (+1.5 ms, p99)", 8, &["of (+1.5", "ms, p99)"]);
+        check("of (+1.5 ms, p99)", 9, &["of", "(+1.5 ms,", "p99)"]);
+        check("used 7 B so far", 6, &["used", "7 B so", "far"]);
+        // A version and a word are none.
+        check("pmcp 1.2.x ms", 10, &["pmcp 1.2.x", "ms"]);
     }
 
     #[test]
