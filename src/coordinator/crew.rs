@@ -12,7 +12,7 @@ use crate::auth::Subscription;
 use crate::error::UserError;
 use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::Recorder;
-use crate::user::{Budget, Script};
+use crate::user::{Budget, Script, WaitingArrivals};
 use crate::worker::{
     self, Command, EVENTS_BOUND, Handle, Tick, WorkerEnd, WorkerEvent, WorkerOptions,
 };
@@ -79,6 +79,7 @@ impl Crew {
             n_ended: 0,
             tokens: None,
         };
+        let waiting = WaitingArrivals::new(&options.script.plan, n_workers);
         for (index, cpu) in options.cpus.iter().copied().enumerate() {
             let (handle, inbox) = Handle::new();
             let worker_options = WorkerOptions {
@@ -89,6 +90,7 @@ impl Crew {
                 budget: Arc::clone(&options.budget),
                 arrivals: options.arrivals.clone(),
                 users_max: options.users_max,
+                waiting: waiting.clone(),
             };
             let events = event_sender.clone();
             let (tell_pinned, pinned) = bounded(1);

@@ -64,8 +64,9 @@ pub struct Scheduler {
     last_turn: Turn,
 }
 
-/// What the owner of a loop did between its tasks and the poll.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the owner of a loop did between its tasks and the poll. Of two pieces of work the
+/// greater counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Worked {
     /// There was nothing to do.
     Nothing,

@@ -13,13 +13,7 @@ const HANDED_OUT_AT_ONCE: u32 = 1024;
 /// arrival goes to a user of its population that is free, or waits; one that finds the
 /// queue full is dropped, and counted. Ends with the schedule, with the last iteration
 /// that is wanted, or with the load.
-///
-/// `queues_max`: the largest queue of each population.
-pub fn dispatch(
-    shared: &Shared,
-    due: impl Iterator<Item = (Duration, usize)>,
-    queues_max: &[usize],
-) {
+pub fn dispatch(shared: &Shared, due: impl Iterator<Item = (Duration, usize)>) {
     let Some(origin) = wait_for_origin(shared) else {
         return;
     };
@@ -44,7 +38,7 @@ pub fn dispatch(
             return;
         }
         n_at_once += 1;
-        arrive(shared, population, intended, queues_max[population]);
+        arrive(shared, population, intended);
     }
 }
 
@@ -63,21 +57,17 @@ fn wait_for_origin(shared: &Shared) -> Option<Instant> {
     }
 }
 
-fn arrive(shared: &Shared, population: usize, intended: Instant, queue_max: usize) {
+fn arrive(shared: &Shared, population: usize, intended: Instant) {
     let queue = &shared.queues[population];
-    let mut arrivals = queue.arrivals.borrow_mut();
-    // Those that are on their way to a woken user do not fill the queue.
-    let idle = queue.idle.borrow_mut().pop();
-    let is_dropped = idle.is_none() && arrivals.len() >= queue_max;
-    if !is_dropped {
-        arrivals.push_back(intended);
-    }
-    drop(arrivals);
     shared.count(|counters| counters.arrivals += 1);
-    if is_dropped {
-        shared.recorder.borrow_mut().drop_arrivals(population, 1);
-    }
+    let idle = queue.idle.borrow_mut().pop();
     if let Some(user) = idle {
+        queue.arrivals.borrow_mut().push_back(intended);
         unpark(user);
+        return;
+    }
+    let waits = shared.waiting.as_ref();
+    if !waits.is_some_and(|it| it.offer(population, intended)) {
+        shared.recorder.borrow_mut().drop_arrivals(population, 1);
     }
 }

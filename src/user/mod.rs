@@ -34,6 +34,7 @@ mod listen;
 mod script;
 mod shared;
 mod virtual_user;
+mod waiting;
 
 pub use arrivals::dispatch;
 pub use budget::{Budget, BudgetShare};
@@ -41,3 +42,4 @@ pub use headers::HeaderTemplates;
 pub use script::{Marks, Script, ScriptTarget};
 pub use shared::Shared;
 pub use virtual_user::VirtualUser;
+pub use waiting::{WaitingArrivals, WaitingShare};

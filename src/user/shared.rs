@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::budget::BudgetShare;
 use super::check::Checks;
 use super::script::{FlowCall, Script};
+use super::waiting::WaitingShare;
 use crate::auth::{HeldToken, Refusal};
 use crate::client::{CallReport, Observed, RefusedToken, Session, TokenCell, Trouble};
 use crate::expect::Unchecked;
@@ -17,7 +18,7 @@ use crate::metrics::{
     AskedWaits, Counters, Failure, ListenTally, Outcome, Recorder, Sample, ServedCall, SlowCall,
 };
 use crate::outcome::{RowKind, Seen, Witness};
-use crate::scheduler::{TaskId, Wake, current_task, park, unpark};
+use crate::scheduler::{TaskId, Wake, Worked, current_task, park, unpark};
 use crate::units::{nanos, nanos_between};
 
 /// What the users of one worker share.
@@ -66,6 +67,8 @@ pub struct Shared {
     is_call: Box<[bool]>,
     /// By population, in the open model.
     pub(super) queues: Box<[ArrivalQueue]>,
+    /// Where arrivals wait while all users of this worker are busy (open model).
+    pub(super) waiting: Option<WaitingShare>,
     /// Answers that wait to be looked at.
     pub(super) checks: Checks,
     /// Users that sleep between iterations or attempts, and are woken when
@@ -78,7 +81,7 @@ pub struct Shared {
 /// What the users of a population wait in, in the open model.
 #[derive(Default)]
 pub(super) struct ArrivalQueue {
-    /// Arrivals that no user has taken yet.
+    /// Arrivals that are on their way to a user who was woken.
     pub(super) arrivals: RefCell<VecDeque<Instant>>,
     /// Users that wait for an arrival, the last to come first: those that were
     /// busy last have the warmest connections.
@@ -88,7 +91,12 @@ pub(super) struct ArrivalQueue {
 impl Shared {
     /// What the users of one worker share, before any of them runs. The recorder is an
     /// empty one of the script's rows.
-    pub fn new(script: Arc<Script>, budget: BudgetShare, recorder: Recorder) -> Self {
+    pub fn new(
+        script: Arc<Script>,
+        budget: BudgetShare,
+        recorder: Recorder,
+        waiting: Option<WaitingShare>,
+    ) -> Self {
         let kinds = script.rows.iter().map(|row| row.kind);
         let is_call = kinds.map(RowKind::is_in_totals).collect();
         let populations = script.plan.populations.all().iter();
@@ -115,6 +123,7 @@ impl Shared {
             last_unchecked: Cell::new(None),
             is_call,
             queues,
+            waiting,
             checks: Checks::default(),
             sleepers: RefCell::new(HashSet::new()),
             tokens: RefCell::new(HashMap::new()),
@@ -212,6 +221,38 @@ impl Shared {
         }
     }
 
+    /// Hands arrivals that wait to users of this worker that are free. Before each poll:
+    /// users became free meanwhile, or another worker woke this one for an arrival.
+    #[inline]
+    pub fn serve_waiting(&self) -> Worked {
+        match &self.waiting {
+            Some(waiting) => self.serve_from(waiting),
+            None => Worked::Nothing,
+        }
+    }
+
+    fn serve_from(&self, waiting: &WaitingShare) -> Worked {
+        let mut worked = Worked::Nothing;
+        for (population, queue) in self.queues.iter().enumerate() {
+            let mut idle = queue.idle.borrow_mut();
+            if !waiting.tell_idle(population, idle.len()) {
+                continue;
+            }
+            while let Some(user) = idle.pop() {
+                let Some(intended) = waiting.take(population) else {
+                    idle.push(user);
+                    break;
+                };
+                queue.arrivals.borrow_mut().push_back(intended);
+                unpark(user);
+                worked = Worked::All;
+            }
+            waiting.tell_idle(population, idle.len());
+            waiting.pass_on(population);
+        }
+        worked
+    }
+
     /// Ends the load: no iteration begins any more, and arrivals that still
     /// wait will never be served. Where all iterations that are wanted have begun, they
     /// came after the last of them, and none was missed.
@@ -219,7 +260,8 @@ impl Shared {
         self.stopping.set(true);
         let has_all = self.budget.is_spent();
         for (population, queue) in self.queues.iter().enumerate() {
-            let n_waiting = queue.arrivals.take().len() as u64;
+            let n_elsewhere = self.waiting.as_ref().map_or(0, |it| it.clear(population));
+            let n_waiting = queue.arrivals.take().len() as u64 + n_elsewhere;
             let recorder = &mut self.recorder.borrow_mut();
             match has_all {
                 true => recorder.arrivals_left += n_waiting,

@@ -400,8 +400,11 @@ impl VirtualUser {
 
     fn take_arrival(&mut self) -> Option<Instant> {
         let queue = &self.shared.queues[self.population];
-        if let Some(intended) = queue.arrivals.borrow_mut().pop_front() {
-            return Some(intended);
+        let own = queue.arrivals.borrow_mut().pop_front();
+        let waiting = self.shared.waiting.as_ref();
+        let first = own.or_else(|| waiting?.take(self.population));
+        if first.is_some() {
+            return first;
         }
         queue.idle.borrow_mut().push(current_task());
         // A session's life may end while nothing arrives.
@@ -421,9 +424,8 @@ impl VirtualUser {
     /// Leaves an arrival that was taken and is not served.
     #[cold]
     fn leave_arrival(&self, intended: Option<Instant>) {
-        if let (true, Some(intended)) = (self.shared.is_open_model(), intended) {
-            let queue = &self.shared.queues[self.population];
-            queue.arrivals.borrow_mut().push_front(intended);
+        if let (Some(waiting), Some(intended)) = (&self.shared.waiting, intended) {
+            waiting.give_back(self.population, intended);
         }
     }
 

@@ -12,9 +12,10 @@ use crate::decide::threshold::empty_recorder;
 use crate::http::{take_address_tallies, take_handshakes, use_addresses};
 use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::{AddressTallies, Recorder, TlsHandshakes, WorkerUsage, add_boxed};
-use crate::scenario::Load;
 use crate::scheduler::{Cancel, Scheduler, SchedulerOptions};
-use crate::user::{Budget, BudgetShare, Script, Shared, VirtualUser, dispatch};
+use crate::user::{
+    Budget, BudgetShare, Script, Shared, VirtualUser, WaitingArrivals, WaitingShare, dispatch,
+};
 
 /// The time between two ticks.
 pub const TICK: Duration = Duration::from_millis(250);
@@ -50,6 +51,8 @@ pub struct WorkerOptions {
     pub arrivals: Option<ArrivalSchedule>,
     /// The users of the whole load that serve them.
     pub users_max: u32,
+    /// Where arrivals wait for a user of any worker (open model).
+    pub waiting: Option<Arc<WaitingArrivals>>,
 }
 
 impl WorkerOptions {
@@ -111,33 +114,32 @@ impl<'a> Worker<'a> {
         })?;
         *inbox.waker.lock() = Some(scheduler.waker());
         let share = BudgetShare::new(Arc::clone(&options.budget));
+        let waiting = options.waiting.clone();
+        let waker = scheduler.waker();
+        let wake = move || {
+            // The next tick ends the wait in any case.
+            let _ = waker.wake();
+        };
+        let waiting = waiting.map(|it| WaitingShare::new(it, options.index, wake));
         let shared = Rc::new(Shared::new(
             Arc::clone(&options.script),
             share,
             new_recorder(&options.script),
+            waiting,
         ));
-        if let (Some(schedule), Load::Open { queue_max, .. }) =
-            (&options.arrivals, &options.script.plan.load)
-        {
-            let segment = options.script.plan.segment;
-            let queue_max = segment.share_of_users(*queue_max);
-            let queue_max = queue_share(queue_max, options.n_workers);
+        if let Some(schedule) = &options.arrivals {
             let (part, shared) = (options.part(), Rc::clone(&shared));
             let populations = &options.script.plan.populations;
             match populations.all() {
                 [_] => {
                     let due = schedule.shard(part).map(|offset| (offset, 0));
-                    scheduler.spawn(move || dispatch(&shared, due, &[queue_max]))?;
+                    scheduler.spawn(move || dispatch(&shared, due))?;
                 }
-                all => {
+                _ => {
                     let own = |user| part.has(user);
                     let numbers = populations.deal().arrivals(options.users_max, own);
                     let due = schedule.dealt(numbers);
-                    let most = queue_max as f64;
-                    // A cast from a float saturates.
-                    let queue = |at| (most * populations.share(at)).ceil() as usize;
-                    let queues: Vec<usize> = (0..all.len()).map(queue).collect();
-                    scheduler.spawn(move || dispatch(&shared, due, &queues))?;
+                    scheduler.spawn(move || dispatch(&shared, due))?;
                 }
             }
         }
@@ -166,7 +168,8 @@ impl<'a> Worker<'a> {
                 false => tick_at,
             };
             let shared = &self.shared;
-            self.scheduler.turn_with(until, || shared.work_checks())?;
+            let work = || shared.work_checks().max(shared.serve_waiting());
+            self.scheduler.turn_with(until, work)?;
             let turned_at = self.measure_turn();
             self.obey();
             self.begin_users()?;
@@ -389,11 +392,4 @@ impl<'a> Worker<'a> {
 /// An empty one of the script's rows, which counts what the plan's thresholds ask for.
 fn new_recorder(script: &Script) -> Recorder {
     empty_recorder(&script.plan.thresholds, &script.rows)
-}
-
-/// The queue is shared out like the arrivals; each worker may hold one.
-fn queue_share(queue_max: u32, n_workers: usize) -> usize {
-    (queue_max as usize)
-        .div_ceil(n_workers.max(1))
-        .max(usize::from(queue_max > 0))
 }

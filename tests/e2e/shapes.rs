@@ -320,6 +320,22 @@ fn poisson_arrivals_scatter_and_repeat_with_the_seed() {
     assert!(same < different / 2.0, "{same} ms, {different} ms");
 }
 
+/// The pool of users is one, whatever number of workers they are on: three arrivals at once
+/// are served at once by three users.
+#[test]
+fn arrivals_wait_for_no_worker_while_users_are_free() {
+    let server = demo_with_latency(200 * MS);
+    let bursts = "[settings]\nduration = \"1900ms\"\n[arrivals]\nburst = 3\nevery = \"400ms\"\n\
+                  max_vus = 3\nqueue_max = 0";
+    let finished = run_config(&server.url(), bursts, &["--workers=2"]);
+    let report = finished.checked_report();
+    assert_eq!(report["counters"]["arrivals"], 15, "{finished}");
+    assert_eq!(report["counters"]["arrivals_dropped"], 0, "{finished}");
+    // Two of one worker's arrivals behind one user would take 400 ms.
+    let p50 = number(&report["totals"]["latency"]["p50_ms"]);
+    check_within("p50", p50, 200.0, 350.0);
+}
+
 #[test]
 fn stages_of_arrivals_ramp_the_rate() {
     let server = demo_with_latency(10 * MS);
