@@ -49,6 +49,7 @@ pub fn main(args: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let terminal = Terminal::detect(ColorChoice::Auto);
     let before = panic::take_hook();
     tell_of_panics(&terminal);
+    signals::outlive_large_files();
     let code = run_command_line(args, &terminal);
     panic::set_hook(before);
     ExitCode::from(code)

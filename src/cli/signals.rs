@@ -47,6 +47,13 @@ impl Drop for Listener {
     }
 }
 
+/// A file that grows beyond what this process may write (`ulimit -f`) fails as a full disk
+/// does, where the signal for it would end the process and its report. Asked for as often as
+/// one likes.
+pub(super) fn outlive_large_files() {
+    system::outlive_large_files();
+}
+
 /// Whether the terminal that stderr is takes what is typed for this program: not behind `&`
 /// or `bg`. Where nobody can tell, it does.
 pub(super) fn is_in_foreground() -> bool {
@@ -56,8 +63,10 @@ pub(super) fn is_in_foreground() -> bool {
 #[cfg(all(unix, not(pmcp_portable)))]
 mod system {
     use std::io;
+    use std::sync::{Arc, Once};
 
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGXFSZ};
+    use signal_hook::flag;
     pub(super) use signal_hook::iterator::Handle;
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
@@ -68,6 +77,16 @@ mod system {
     pub(super) fn is_in_foreground() -> bool {
         let group = nix::unistd::tcgetpgrp(io::stderr());
         group.map_or(true, |group| group == nix::unistd::getpgrp())
+    }
+
+    pub(super) fn outlive_large_files() {
+        static HAS_ASKED: Once = Once::new();
+        HAS_ASKED.call_once(|| {
+            // Caught, it ends nothing, and the write fails. Programs that we start begin with
+            // what the system does.
+            let caught = flag::register(SIGXFSZ, Arc::default());
+            debug_assert!(caught.is_ok(), "{caught:?}");
+        });
     }
 
     pub(super) fn listen() -> io::Result<(Handle, Signals)> {
@@ -162,6 +181,9 @@ mod system {
     pub(super) fn is_in_foreground() -> bool {
         true
     }
+
+    /// Windows has no such signal.
+    pub(super) fn outlive_large_files() {}
 
     /// A user who presses Ctrl-C notices no less than this.
     const LOOK_EVERY: Duration = Duration::from_millis(50);

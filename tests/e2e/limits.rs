@@ -468,6 +468,33 @@ fn denials_that_are_awaited_end_nothing() {
     assert_eq!(report["totals"]["failed"], 0, "{report:#}");
 }
 
+/// The kernel's signal for it would end the program, and nothing be told.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_report_beyond_the_largest_file_is_told_and_the_summary_shown() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let program = env!("CARGO_BIN_EXE_cargo-pmcp");
+    let url = server.url();
+    // In blocks of 512 bytes or 1 KiB; the hard limit stays.
+    let mut arguments = vec![
+        "-c",
+        "ulimit -S -f 2; exec \"$@\"",
+        "sh",
+        program,
+        "loadtest",
+    ];
+    arguments.extend(["run", url.as_str(), "--no-pin", "--tool", "work"]);
+    arguments.extend(["--iterations", "10", "--report", "r.json"]);
+    let finished = Program::other("sh", &arguments).run().expect_code(1);
+    assert!(finished.stderr.contains("r.json"), "{finished}");
+    assert!(finished.stderr.contains("file too large"), "{finished}");
+    assert!(
+        finished.stdout.contains("requests    10, all ok"),
+        "{finished}"
+    );
+    assert!(!finished.dir.path().join("r.json").exists(), "{finished}");
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn too_few_open_files_are_told_before_the_load_with_the_command() {
