@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::checks::{CheckGrade, checks};
 use super::envelope::AnyReport;
 use super::format::markdown::Markdown;
+use super::place::open_device;
 use super::summary::OperationOrder;
 use crate::files::reason;
 use crate::text::blanked;
@@ -34,8 +35,13 @@ impl StepSummary {
     /// # Errors
     /// Why it cannot be written, as a fragment.
     pub fn open(path: &Path) -> Result<Self, String> {
-        let file = OpenOptions::new().append(true).create(true).open(path);
-        let file = file.map_err(|error| reason(&error))?;
+        let file = match path.exists() && !path.is_file() {
+            true => open_device(path).map_err(|(why, _)| why)?,
+            false => {
+                let file = OpenOptions::new().append(true).create(true).open(path);
+                file.map_err(|error| reason(&error))?
+            }
+        };
         let path = path.to_path_buf();
         Ok(Self { path, file })
     }

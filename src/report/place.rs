@@ -427,7 +427,11 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("its links lead in a circle"))
 }
 
-fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
+/// Opens what is no regular file, such as a pipe. It waits for nobody.
+///
+/// # Errors
+/// Why it cannot be written, as a fragment, and what to do.
+pub(super) fn open_device(path: &Path) -> Result<File, (String, Option<String>)> {
     let system = |error: io::Error| (reason(&error), None);
     // Open until the pipe is open for good: a reader that saw its only writer go would
     // end, and the opening would wait for the next one for ever.

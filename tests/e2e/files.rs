@@ -66,6 +66,18 @@ fn a_place_that_cannot_be_written_is_known_before_the_load() {
     assert_eq!(server.count("tools/call"), 0);
 }
 
+/// The summary of GitHub's step is one of several places: the run goes on without it.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_step_summary_that_nobody_reads_holds_nothing_up() {
+    let server = FakeServer::start(legacy);
+    let text = format!("mkfifo pipe; GITHUB_STEP_SUMMARY=pipe exec {RUN}");
+    let finished = script(&text, &server.url()).run().expect_code(0);
+    let said = "cannot be written to `pipe`: nobody reads from this pipe";
+    let words: Vec<&str> = finished.stdout.split_whitespace().collect();
+    assert!(words.join(" ").contains(said), "{finished}");
+}
+
 #[test]
 fn pipes_and_open_files_are_written_to() {
     let server = FakeServer::start(legacy);
