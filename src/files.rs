@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock;
+use crate::units::{format_bytes, without_zeros};
 
 /// The largest file that a user writes: a config of some 20,000 tools fits.
 pub const WRITTEN_BYTES_MAX: u64 = 4 << 20;
@@ -195,7 +196,8 @@ fn text_of(bytes: Vec<u8>) -> Result<String, Unread> {
 }
 
 fn too_large(bytes_max: u64) -> String {
-    format!("is larger than {} MiB", bytes_max >> 20)
+    let most = without_zeros(&format_bytes(bytes_max));
+    format!("is larger than {most}")
 }
 
 fn cannot_be_read(error: &io::Error) -> String {

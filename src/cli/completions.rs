@@ -178,7 +178,8 @@ _cargo_or_OF_CARGO() {
         source "$(rustc --print sysroot)/etc/bash_completion.d/cargo" 2> /dev/null
         complete -F _cargo_or_OF_CARGO -o bashdefault -o default cargo
     fi
-    if declare -F _cargo > /dev/null; then
+    # It asks for what the package bash-completion brings.
+    if declare -F _cargo > /dev/null && declare -F _get_comp_words_by_ref > /dev/null; then
         _cargo "$@"
     fi
 }

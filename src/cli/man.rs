@@ -48,7 +48,8 @@ fn manual() -> String {
     for (name, means) in FILES {
         write_term(&mut roff, [italic(name)], means);
     }
-    roff.render()
+    // What is no ASCII is written by its name: not each reader takes UTF-8.
+    roff.render().replace('…', "\\[u2026]")
 }
 
 /// What a user finds on disk.

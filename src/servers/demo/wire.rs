@@ -14,6 +14,8 @@ pub(super) const BODY_MAX: usize = 4 * 1024 * 1024;
 /// The longest chunk-size or trailer line: a size needs 16 digits, the rest is
 /// room for extensions that nobody sends.
 const LINE_MAX: usize = 4 * 1024;
+/// Bytes of blank lines that are skipped before a request.
+const BLANKS_MAX: usize = 64;
 /// How many trailer lines are skipped before the request is refused.
 const TRAILERS_MAX: usize = 64;
 
@@ -75,8 +77,9 @@ pub(super) struct RequestReader {
 #[derive(Debug)]
 enum ReadPhase {
     /// Nothing of the head is consumed before all of it is there. `scanned`
-    /// bytes of it were searched for its end already: `0 <= scanned <= len`.
-    Head { scanned: usize },
+    /// bytes of it were searched for its end already: `0 <= scanned <= len`; `n_blank`
+    /// bytes of blank lines came before it.
+    Head { scanned: usize, n_blank: usize },
     Body {
         head: Box<DemoRequestHead>,
         body: Vec<u8>,
@@ -86,7 +89,10 @@ enum ReadPhase {
 
 impl Default for ReadPhase {
     fn default() -> Self {
-        Self::Head { scanned: 0 }
+        Self::Head {
+            scanned: 0,
+            n_blank: 0,
+        }
     }
 }
 
@@ -124,11 +130,15 @@ impl RequestReader {
         loop {
             let rest = &input[used..];
             match &mut self.phase {
-                ReadPhase::Head { scanned } => {
+                ReadPhase::Head { scanned, n_blank } => {
                     // Blank lines before a request are skipped (RFC 9112 §2.2).
                     if *scanned == 0
                         && let Some(b'\r' | b'\n') = rest.first()
                     {
+                        if *n_blank == BLANKS_MAX {
+                            return refuse(400, "too many blank lines before a request");
+                        }
+                        *n_blank += 1;
                         used += 1;
                         continue;
                     }
@@ -569,6 +579,7 @@ mod tests {
             431,
         );
         check(&"x".repeat(HEAD_MAX + 1), 431);
+        check(&"\r\n".repeat(40), 400);
     }
 
     #[test]
