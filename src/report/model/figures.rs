@@ -551,6 +551,22 @@ pub struct SecondFigures {
     pub limited_by: Option<String>,
 }
 
+/// The seconds without the last, where that is less than half as long as the first: it
+/// holds little more than the calls that were in flight at the end, and neither its rate
+/// nor its percentiles can be drawn beside those of whole seconds.
+pub(in crate::report) fn without_tail(seconds: &[SecondFigures]) -> &[SecondFigures] {
+    match seconds {
+        [whole @ .., last]
+            if whole
+                .first()
+                .is_some_and(|first| last.length_secs < first.length_secs / 2.0) =>
+        {
+            whole
+        }
+        all => all,
+    }
+}
+
 /// One stage's calls. A call belongs to the stage it ended in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageFigures {

@@ -34,6 +34,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub(in crate::report) use figures::without_tail;
 pub use figures::{
     AddressFigures, AnswerFigures, BackendFigures, ByteFigures, BytesFigures, CauseCount,
     ExchangeFigures, Figures, FlowFigures, IsolationFigures, LatencyClass, LatencyFigures,

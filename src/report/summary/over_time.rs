@@ -4,7 +4,7 @@
 //! Where there are more seconds than columns, a column shows the rate of its seconds
 //! together, and the worst second's percentiles and failures.
 
-use crate::report::model::{Report, SecondFigures};
+use crate::report::model::{Report, SecondFigures, without_tail};
 use crate::report::page::{Page, ms_text};
 use crate::report::summary::head::secs_text;
 use crate::terminal::{Align, Curve, Drawing, Line, MEETING, Role, pad};
@@ -12,9 +12,6 @@ use crate::units::{format_count, format_rate};
 
 /// Fewer seconds make no course.
 const SECONDS_MIN: usize = 3;
-
-/// A last second that is shorter than this is shown with the one before.
-const LAST_MIN_SECS: f64 = 0.5;
 
 /// Columns of the names and of the values beside a chart.
 const NAME_WIDTH: usize = 9;
@@ -36,11 +33,8 @@ const LATENCY_ROWS: usize = 4;
 /// The charts, where the run was long enough for any.
 pub(super) fn over_time(page: &mut Page, report: &Report) {
     let seconds = &report.seconds;
-    let n_units = match seconds.last() {
-        Some(last) if last.length_secs < LAST_MIN_SECS => seconds.len() - 1,
-        _ => seconds.len(),
-    };
-    if n_units < SECONDS_MIN {
+    let whole = without_tail(seconds);
+    if whole.len() < SECONDS_MIN {
         return;
     }
     // The last column stays free: some terminals wrap on filling it.
@@ -52,7 +46,7 @@ pub(super) fn over_time(page: &mut Page, report: &Report) {
     }
     let charts = Charts {
         seconds,
-        n_units,
+        whole,
         width: width.min(CHART_WIDTH_MAX),
         drawing: page.drawing(),
     };
@@ -64,8 +58,9 @@ pub(super) fn over_time(page: &mut Page, report: &Report) {
 
 struct Charts<'a> {
     seconds: &'a [SecondFigures],
-    /// A unit is a second; a very short last one is part of the unit before.
-    n_units: usize,
+    /// Without a very short last second: what it counts is part of the second before, and
+    /// it has no percentiles that could be held against those of others.
+    whole: &'a [SecondFigures],
     width: usize,
     drawing: Drawing,
 }
@@ -74,12 +69,12 @@ impl Charts<'_> {
     fn lines(&self) -> Vec<Line> {
         let mut lines = self.rate();
         lines.extend(self.latency());
-        let users = self.slots(self.width, |of| {
+        let users = self.slots(self.width, self.seconds, |of| {
             let most = of.iter().map(|second| second.vus).max();
             most.map(f64::from)
         });
         lines.push(self.spark("users", Role::Plain, &users));
-        let failures = self.slots(self.width, |of| {
+        let failures = self.slots(self.width, self.seconds, |of| {
             let most = of.iter().map(|second| second.failed).max();
             most.map(|n| n as f64)
         });
@@ -91,7 +86,7 @@ impl Charts<'_> {
     }
 
     fn rate(&self) -> Vec<Line> {
-        let rate = self.slots(self.width, |of| {
+        let rate = self.slots(self.width, self.seconds, |of| {
             let ended = of.iter().map(|it| it.ok.saturating_add(it.failed));
             let ended = ended.fold(0, u64::saturating_add);
             let secs: f64 = of.iter().map(|second| second.length_secs).sum();
@@ -115,8 +110,8 @@ impl Charts<'_> {
             let some = of.iter().filter_map(figure);
             some.reduce(f64::max)
         };
-        let p99 = self.slots(n_slots, |of| worst(of, |second| second.p99_ms));
-        let p50 = self.slots(n_slots, |of| worst(of, |second| second.p50_ms));
+        let p99 = self.slots(n_slots, self.whole, |of| worst(of, |second| second.p99_ms));
+        let p50 = self.slots(n_slots, self.whole, |of| worst(of, |second| second.p50_ms));
         let most = greatest(&p99);
         if most <= 0.0 {
             return Vec::new();
@@ -167,15 +162,22 @@ impl Charts<'_> {
         head(Line::new(), "").add(Role::Dim, format!("{from}{to}"))
     }
 
-    /// The values of this many slots of equal length.
-    fn slots(&self, n: usize, value: impl Fn(&[SecondFigures]) -> Option<f64>) -> Vec<Option<f64>> {
+    /// The values of this many slots of equal length. What `seconds` has behind the whole
+    /// ones is in the last slot.
+    fn slots(
+        &self,
+        n: usize,
+        seconds: &[SecondFigures],
+        value: impl Fn(&[SecondFigures]) -> Option<f64>,
+    ) -> Vec<Option<f64>> {
+        let n_whole = self.whole.len();
         let slot = |at: usize| {
-            let from = at * self.n_units / n;
-            let to = match ((at + 1) * self.n_units / n).max(from + 1) {
-                to if to == self.n_units => self.seconds.len(),
+            let from = at * n_whole / n;
+            let to = match ((at + 1) * n_whole / n).max(from + 1) {
+                to if to == n_whole => seconds.len(),
                 to => to,
             };
-            value(&self.seconds[from..to]).filter(|value| value.is_finite())
+            value(&seconds[from..to]).filter(|value| value.is_finite())
         };
         (0..n).map(slot).collect()
     }
@@ -214,7 +216,12 @@ mod tests {
             ..SecondFigures::default()
         };
         report.seconds = (0..10).map(|at| second(at, 1.0)).collect();
-        report.seconds.push(second(10, 0.01));
+        // Only the calls that were in flight at the end.
+        report.seconds.push(SecondFigures {
+            p50_ms: Some(900.0),
+            p99_ms: Some(900.0),
+            ..second(10, 0.01)
+        });
         report
     }
 

@@ -16,7 +16,7 @@ use super::Format;
 use crate::outcome::LoadUnit;
 use crate::report::envelope::AnyReport;
 use crate::report::find::{FindReport, TrialFigures, TrialVerdict, by_level};
-use crate::report::model::{LatencyFrom, Report, SecondFigures};
+use crate::report::model::{LatencyFrom, Report, SecondFigures, without_tail};
 use crate::report::page::ms_text;
 use crate::report::summary::conclusion::conclusion;
 use crate::report::summary::head::secs_text;
@@ -262,15 +262,10 @@ fn rate_chart(canvas: &mut Canvas<'_>, top: f64, report: &Report, time: Axis) ->
     Ok(chart.end())
 }
 
-/// The seconds that are drawn: without the last where it is a piece of one, in which a few
-/// calls would make a rate of thousands.
+/// The seconds that are drawn: a few calls in a last piece of one would make a rate of
+/// thousands.
 fn seconds(report: &Report) -> &[SecondFigures] {
-    match report.seconds.as_slice() {
-        [first, .., last] if last.length_secs < first.length_secs / 2.0 => {
-            &report.seconds[..report.seconds.len() - 1]
-        }
-        all => all,
-    }
+    without_tail(&report.seconds)
 }
 
 /// A value of each second, at its middle.
