@@ -118,10 +118,10 @@ load   6,961  4.42 ms  40.3 ms  75.1 ms   103 ms   110 ms
 probe    298  2.00 ms  2.00 ms  2.00 ms  2.00 ms  2.00 ms
 one session at 10.0/s, pinned to CPU 0, beside the load and in no figure of it,
 1 failed, 1 cancelled
-the load's calls took longer than the probe's (p95 75.1 ms, the probe's 2.00
-ms), and not for lying unread, which is in neither: the server is sooner done
-with a quiet session, so the load's calls wait behind each other; either this
-client sends them in clumps, or the server is slower on their connections";
+the load's calls took longer than the probe's (p95 75.1 ms, the probe's
+2.00 ms), and not for lying unread, which is in neither: the server is sooner
+done with a quiet session, so the load's calls wait behind each other; either
+this client sends them in clumps, or the server is slower on their connections";
         assert_eq!(block.join("\n"), expected);
     }
 
