@@ -332,6 +332,14 @@ impl<'a> AddressParts<'a> {
     }
 }
 
+/// Whether a part of an address begins in its scheme, host or port: what names a server is
+/// no secret. Of an address with user info no part does. Takes any text.
+pub fn is_of_server(url: &str, part: &str) -> bool {
+    let parts = AddressParts::of(url);
+    let end = parts.scheme.len() + parts.host.len();
+    parts.user_info.is_none() && url.find(part).is_some_and(|at| at < end)
+}
+
 fn split_off(text: &str, mark: char) -> (&str, Option<&str>) {
     match text.split_once(mark) {
         Some((before, after)) => (before, Some(after)),
@@ -343,6 +351,24 @@ fn split_off(text: &str, mark: char) -> (&str, Option<&str>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_names_a_server_is_told_from_what_follows_it() {
+        let check = |url: &str, part: &str, expected: bool| {
+            assert_eq!(is_of_server(url, part), expected, "{part} of {url}");
+        };
+        let url = "https://a.test:81/of/me?k=some#end";
+        for part in [url, "https", "a.test", "81", "a.test:81/of"] {
+            check(url, part, true);
+        }
+        for part in ["of", "/of/me", "me?k=some", "some", "end", "elsewhere"] {
+            check(url, part, false);
+        }
+        for part in ["root", "hunter2", "a.test"] {
+            check("http://root:hunter2@a.test/", part, false);
+        }
+        check("", "a", false);
+    }
 
     #[test]
     fn addresses_are_accepted() {

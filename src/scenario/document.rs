@@ -21,6 +21,7 @@ use super::env::{ReferenceFault, fill};
 use super::fault::{FaultList, PlanFault, PlanFaults, quoted, said, shortened};
 use super::shown::Shown;
 use super::written::WrittenAt;
+use crate::address;
 use crate::error::nearest;
 use crate::template::{self, Expression, Piece};
 use crate::text::escaped;
@@ -703,7 +704,21 @@ impl<'a> Entry<'a> {
         Some(text)
     }
 
-    /// The same, where an empty one makes no sense.
+    /// The address of a server: what the environment says of which server it is, is no
+    /// secret, since a report has to tell what it is of. What is secret in any address
+    /// stays so.
+    pub(super) fn address(&self) -> Option<Shown<String>> {
+        let DeValue::String(written) = self.value else {
+            return self.refuse_type(address::FORM);
+        };
+        let (text, mut from_environment) = self.filled(written)?;
+        from_environment.retain(|part| !address::is_of_server(&text.value, part));
+        self.document.keep_secret(from_environment);
+        self.document.keep_secret(address::secrets(&text.value));
+        Some(text)
+    }
+
+    /// The same as [`Self::text`], where an empty one makes no sense.
     pub(super) fn name(&self, accepted: &str) -> Option<Shown<String>> {
         self.not_empty(self.text(accepted)?, accepted)
     }

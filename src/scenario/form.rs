@@ -143,14 +143,14 @@ fn text_of(pattern: &str, examples: &[&str]) -> Value {
     })
 }
 
-/// A text that may hold secrets; with what is accepted, in words.
-pub(super) struct AnyText(pub(super) &'static str);
+/// The address of a server, which is no secret where it names the server.
+pub(super) struct AddressText;
 
-impl KeyForm for AnyText {
+impl KeyForm for AddressText {
     type Value = Shown<String>;
 
     fn read(&self, entry: &Entry<'_>) -> Option<Self::Value> {
-        entry.text(self.0)
+        entry.address()
     }
 
     fn schema(&self) -> Value {
@@ -158,7 +158,8 @@ impl KeyForm for AnyText {
     }
 }
 
-/// The same, where an empty one makes no sense.
+/// A text that may hold secrets, where an empty one makes no sense; with what is accepted,
+/// in words.
 pub(super) struct Name(pub(super) &'static str);
 
 impl KeyForm for Name {

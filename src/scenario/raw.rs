@@ -17,8 +17,8 @@ use super::defaults::{
 use super::document::{Document, Entry, Field, Object, Origin, Table, Use};
 use super::fault::said;
 use super::form::{
-    AnyText, Fraction, KeyForm, Keys, Length, Name, Own, Property, Quantity, TemplateName, Truth,
-    Which, Whole, WholeTime, Words, keys, object, read_key, words,
+    AddressText, Fraction, KeyForm, Keys, Length, Name, Own, Property, Quantity, TemplateName,
+    Truth, Which, Whole, WholeTime, Words, keys, object, read_key, words,
 };
 use super::header::{Header, check_header};
 use super::marked::{MarkedPlace, with_marker};
@@ -178,7 +178,7 @@ keys! {
         /// counted apart by its values.
         backend_header: String = BACKEND_HEADER,
         /// The server; an address on the command line takes its place.
-        url: Shown<String> = AnyText(crate::address::FORM),
+        url: Shown<String> = AddressText,
         /// Users of the closed model, each waiting for its answer before it goes on; 10
         /// unless given.
         virtual_users: u32 = Whole(0..=VUS_MAX),
@@ -591,7 +591,7 @@ keys! {
         /// What its users subscribe to, in place of what the settings say.
         subscribe: Vec<Topic> = TOPICS,
         /// Another server: only the headers of this population go there.
-        url: Shown<String> = AnyText(crate::address::FORM),
+        url: Shown<String> = AddressText,
     }
 }
 

@@ -18,6 +18,7 @@ fn environment(name: &str) -> Option<String> {
     match name {
         "API_KEY" => Some("sk-hunter2hunter2".to_string()),
         "HOST" => Some("secret-host.example.org".to_string()),
+        "SERVER" => Some("https://server.test/mcp?key=hunter2hunter2".to_string()),
         "BREAK" => Some("hunter2\r\nX: y".to_string()),
         "USERINFO" => Some("http://root:hunter2@example.org/".to_string()),
         _ => None,
@@ -1617,11 +1618,7 @@ arguments = { a = [{ b = "<${API_KEY}>" }], c = "$${API_KEY}", password = "hunte
         shown["scenario"][0]["arguments"],
         json!({"a": [{"b": "<${API_KEY}>"}], "c": "${API_KEY}", "password": "***"})
     );
-    for secret in [
-        "sk-hunter2hunter2",
-        "hunter2hunter2",
-        "secret-host.example.org",
-    ] {
+    for secret in ["sk-hunter2hunter2", "hunter2hunter2"] {
         let known = plan.redactor();
         assert!(known.secrets().any(|known| known == secret), "{secret}");
     }
@@ -2348,6 +2345,33 @@ fn a_target_is_told_as_it_is_used_unless_the_environment_named_it() {
     // Not the default, which did not count, and not what may be a secret.
     let by_environment = told("https://${HOST:-b.test}:${PORT:-81}/mcp?k=${API_KEY}");
     assert_eq!(by_environment, "https://${HOST}:${PORT}/mcp?k=***");
+}
+
+#[test]
+fn what_the_environment_says_of_which_server_it_is_is_no_secret() {
+    let cleaned = |url: &str| {
+        let own = "headers = { X-Key = \"${API_KEY}\" }";
+        let population =
+            format!("[[population]]\nname = \"a\"\nshare = 1\nurl = \"{url}\"\n{own}\n");
+        let texts = [
+            format!("[settings]\nurl = \"{url}\"\n{STEP}"),
+            format!("[settings]\nurl = \"http://a.test/\"\n{population}{STEP}"),
+        ];
+        let [of_settings, of_population] = texts.map(|text| {
+            let plan = load_with(&text, &Overrides::default()).expect("a plan");
+            let own = plan.populations.all()[0].target.as_ref();
+            let target = own.map_or(&plan.target, |own| &own.target);
+            plan.redactor().cleaned(&target.url.value).to_string()
+        });
+        assert_eq!(of_settings, of_population);
+        of_settings
+    };
+    assert_eq!(cleaned("${SERVER}"), "https://server.test/mcp?key=***");
+    assert_eq!(
+        cleaned("https://${HOST}:81/mcp?id=${API_KEY}"),
+        "https://secret-host.example.org:81/mcp?id=***"
+    );
+    assert_eq!(cleaned("https://a.test/${API_KEY}"), "https://a.test/***");
 }
 
 #[test]
