@@ -18,9 +18,9 @@ use crate::http::{
 use crate::marker::{FoundMarkers, MarkerSearch};
 use crate::metrics::{AnswerPieces, ConnectFailure, Failure, ProtocolFailure};
 use crate::protocol::{
-    BodyKind, ContentCoding, Expect, Item, ProgressWatch, ProtocolFault, Reply, ReplyReader,
-    ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply, read_session_id,
-    says_session_gone,
+    BodyKind, ContentCoding, Expect, Item, KeptAnswers, ProgressWatch, ProtocolFault, Reply,
+    ReplyReader, ServerRequest, excerpt, is_redirect, read_error_body, read_json_reply,
+    read_session_id, says_session_gone,
 };
 
 /// 407 Proxy Authentication Required.
@@ -550,7 +550,9 @@ impl Lane {
             200..300 => {
                 // Only the handshake's result is of interest, and only it brings
                 // the id.
-                if expect.is_some_and(|expect| expect.keep_result && expect.method.is_none()) {
+                if expect.is_some_and(|expect| {
+                    expect.kept == KeptAnswers::All && expect.method.is_none()
+                }) {
                     exchanged.session_id = session_id(&content.answer)?;
                 }
                 if let ContentCoding::Foreign(name) = &coding {
@@ -588,7 +590,7 @@ impl Lane {
                     }
                     _ => self.read_beginning(&mut content)?,
                 };
-                let keeps_answer = expect.is_some_and(|expect| expect.keep_result);
+                let keeps_answer = expect.is_some_and(|expect| expect.kept.keeps(true));
                 Err(self.http_error(&head, status, unread, keeps_answer, exchanged))
             }
         }
@@ -605,7 +607,10 @@ impl Lane {
         match (body_kind(&content.answer), expect) {
             (BodyKind::Json, Some(expect)) => {
                 self.read_whole(&mut content)?;
-                let found = read_json_reply(self.buffer.filled(), &expect)?;
+                let body = self.buffer.filled();
+                let found = read_json_reply(body, &expect).inspect_err(|_| {
+                    exchanged.error_text = expect.kept.keeps(true).then(|| as_json(body)).flatten();
+                })?;
                 exchanged.kept_result = found.result.map(str::to_string);
                 Ok(found.reply)
             }

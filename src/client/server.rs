@@ -11,8 +11,8 @@ use crate::http::{
 };
 use crate::network::Network;
 use crate::protocol::{
-    CallExtras, Dialect, Expect, Method, Operation, PrepareError, Prepared, RequestBody,
-    ToolCatalog, Topic, header_value_of_json,
+    CallExtras, Dialect, Expect, KeptAnswers, Method, Operation, PrepareError, Prepared,
+    RequestBody, ToolCatalog, Topic, header_value_of_json,
 };
 use crate::redact::Redactor;
 use crate::template::Scope;
@@ -221,7 +221,7 @@ impl Server {
         let prepared = dialect.prepare_in(operation, catalog, scope, extras)?;
         let call = self.prepared(prepared, operation.kind());
         Ok(PreparedCall {
-            keeps_result: false,
+            keeps: KeptAnswers::None,
             ..call
         })
     }
@@ -239,7 +239,7 @@ impl Server {
             lines: self.lines(prepared.headers()),
             prepared,
             method,
-            keeps_result: true,
+            keeps: KeptAnswers::All,
             kept: None,
         }
     }
@@ -296,8 +296,8 @@ pub struct PreparedCall {
     prepared: Prepared,
     method: Option<Method>,
     lines: HeaderLines,
-    /// Whether the text of an error is kept.
-    pub(super) keeps_result: bool,
+    /// Of which answers the text is kept.
+    pub(super) keeps: KeptAnswers,
     kept: Option<KeptParts>,
 }
 
@@ -306,9 +306,19 @@ impl PreparedCall {
     #[must_use]
     pub fn keeping_answer(self) -> Self {
         Self {
-            keeps_result: true,
+            keeps: KeptAnswers::All,
             ..self
         }
+    }
+
+    /// The same call, of which the text of an answer that failed is kept at least.
+    #[must_use]
+    pub fn keeping_failed(self) -> Self {
+        let keeps = match self.keeps {
+            KeptAnswers::None => KeptAnswers::Failed,
+            more => more,
+        };
+        Self { keeps, ..self }
     }
 
     /// The same call, of whose answers this is kept besides.
@@ -327,7 +337,7 @@ impl PreparedCall {
         Expect {
             id,
             method: self.method,
-            keep_result: self.keeps_result,
+            kept: self.keeps,
         }
     }
 

@@ -629,7 +629,7 @@ impl Session {
                 }
                 Ok(Reply::ToolError { message }) => Trouble::failed(Failure::Tool, message),
                 Ok(Reply::Error(error)) => {
-                    if call.keeps_result {
+                    if call.keeps.keeps(true) {
                         report.error_text = Some(error.to_json());
                     }
                     Trouble::from(error)

@@ -131,11 +131,11 @@ impl Session {
                 } => self.answer_task(&id, &questions, n_questions, &mut answered, whole)?,
                 TaskStage::Completed(result) => {
                     let ended = self.judge_task(&result).map_err(Abandoned::ended);
-                    whole.result_text = call.keeps_result.then_some(result);
+                    whole.result_text = call.keeps.keeps(ended.is_err()).then_some(result);
                     return ended;
                 }
                 TaskStage::Failed(error) => {
-                    whole.error_text = call.keeps_result.then(|| error.to_json());
+                    whole.error_text = call.keeps.keeps(true).then(|| error.to_json());
                     return Err(Abandoned::ended(error));
                 }
                 TaskStage::Cancelled => {

@@ -26,8 +26,30 @@ pub struct Expect {
     pub id: u64,
     /// Its method; `None` for the handshake's, and for one that is not known here.
     pub method: Option<Method>,
-    /// Whether the result's text is kept. It costs a copy.
-    pub keep_result: bool,
+    /// Whether the result's text is kept.
+    pub kept: KeptAnswers,
+}
+
+/// Of which answers the text is kept. It costs a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeptAnswers {
+    /// Of none: only the outcome matters.
+    None,
+    /// Of those that say that the call failed.
+    Failed,
+    /// Of all.
+    All,
+}
+
+impl KeptAnswers {
+    /// Whether the text of an answer that failed, or did not, is kept.
+    pub fn keeps(self, has_failed: bool) -> bool {
+        match self {
+            Self::None => false,
+            Self::Failed => has_failed,
+            Self::All => true,
+        }
+    }
 }
 
 impl Expect {
@@ -36,7 +58,7 @@ impl Expect {
         Self {
             id,
             method: Some(method),
-            keep_result: false,
+            kept: KeptAnswers::None,
         }
     }
 
@@ -46,7 +68,7 @@ impl Expect {
         Self {
             id,
             method,
-            keep_result: true,
+            kept: KeptAnswers::All,
         }
     }
 }
@@ -76,8 +98,7 @@ pub enum Reply {
 pub struct Answer<'a> {
     /// How the request was answered.
     pub reply: Reply,
-    /// The result's text, where [`Expect::keep_result`] is set and there is
-    /// a result.
+    /// The result's text, where [`Expect::kept`] says so and there is a result.
     pub result: Option<&'a str>,
 }
 
@@ -289,9 +310,11 @@ fn answer_of<'a>(
         },
         ResultType::Complete => Reply::Complete,
     };
+    let has_failed = matches!(reply, Reply::ToolError { .. });
+    let is_kept = expect.kept.keeps(has_failed);
     Ok(Answer {
         reply,
-        result: expect.keep_result.then_some(glance.text),
+        result: is_kept.then_some(glance.text),
     })
 }
 

@@ -67,7 +67,7 @@ mod subscription;
 mod tasks;
 mod trace;
 
-pub use answer::{Expect, Reply, read_error_body, read_json_reply, read_task_result};
+pub use answer::{Expect, KeptAnswers, Reply, read_error_body, read_json_reply, read_task_result};
 pub use catalog::ToolCatalog;
 pub use challenge::{TokenRefusal, bearer_challenge, read_retry_after};
 pub use content_coding::{ContentCoding, ContentDecoder};

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::answer::{read_error_body, read_json_reply};
+use super::super::answer::{KeptAnswers, read_error_body, read_json_reply};
 use super::super::operation::Method;
 use super::super::sse::tests::{PYTHON, RMCP, TYPESCRIPT};
 use super::*;
@@ -10,7 +10,7 @@ use super::*;
 const CALL: Expect = Expect {
     id: 3,
     method: Some(Method::CallTool),
-    keep_result: false,
+    kept: KeptAnswers::None,
 };
 const LIMIT: usize = 4096;
 

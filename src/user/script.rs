@@ -702,7 +702,11 @@ impl Compiler<'_> {
             let kept = kept.get_or_insert_default();
             (kept.pieces, kept.progress) = (true, true);
         }
-        let call = call.keeping(kept);
+        let mut call = call.keeping(kept);
+        if !self.trace.is_off() {
+            // Of each failure, whatever it is, the first exchange is kept.
+            call = call.keeping_failed();
+        }
         let is_time = |it: &Expression| matches!(it, Expression::Now | Expression::NowUnixMs);
         let expressions = || scope.expressions().enumerate();
         // What is drawn has a slot of its own; the time is one for all.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::fake_server::{FakeServer, Next, Request};
 use crate::load_run::{LoadRun, list, number};
@@ -138,6 +138,13 @@ fn time_outs_and_http_errors_name_their_trace() {
                 Next::Close
             }
             Some(11) => connection.answer(503, &[], "busy"),
+            Some(12) => connection.json(&request.result(&json!({
+                "isError": true, "content": [{"type": "text", "text": "no tea"}]
+            }))),
+            Some(13) => {
+                connection.json(&request.error(&json!({"code": -32603, "message": "no cups"})))
+            }
+            Some(14) => connection.answer(200, &[("content-type", "application/json")], "lost"),
             _ => connection.done(request),
         }
     });
@@ -147,7 +154,13 @@ fn time_outs_and_http_errors_name_their_trace() {
     let sent = server.log_of("tools/call");
     let ids: Vec<String> = sent.iter().filter_map(in_meta).collect();
     let ids: Vec<String> = ids.iter().map(|it| trace_id(it)).collect();
-    for cause in ["timeout.waiting", "http.503"] {
+    for (cause, answer) in [
+        ("timeout.waiting", ""),
+        ("http.503", "busy"),
+        ("tool.is_error", "no tea"),
+        ("jsonrpc.-32603", "no cups"),
+        ("protocol.not_json", "lost"),
+    ] {
         let exchange = evidence.iter().find(|it| it["cause"] == cause);
         let exchange = exchange.unwrap_or_else(|| panic!("{cause}: {finished}"));
         let id = exchange["trace_id"].as_str().expect("a trace");
@@ -155,7 +168,14 @@ fn time_outs_and_http_errors_name_their_trace() {
         let request = exchange["request"].as_str().expect("a request");
         assert!(request.contains(id), "{exchange:#}");
         assert!(finished.stdout.contains(id), "{finished}");
+        let found = exchange["answer"].as_str().expect("an answer");
+        assert!(found.contains(answer), "{exchange:#}");
+        assert_eq!(found.is_empty(), answer.is_empty(), "{exchange:#}");
     }
+    assert!(
+        !finished.stdout.lines().any(|it| it.trim() == "got:"),
+        "{finished}"
+    );
     // Without traces there is nothing to look up.
     let finished = run(&server.url(), "timeout = \"300ms\"", "", &[]).expect_code(0);
     assert!(list(&finished.checked_report()["evidence"]).is_empty());

@@ -111,7 +111,8 @@ fn block(
         }
         // One is enough to begin with.
         if let Some(exchange) = evidence.iter().find(|it| it.cause == cause.id) {
-            for (what, text) in [("sent", &exchange.request), ("got", &exchange.answer)] {
+            let texts = [("sent", &exchange.request), ("got", &exchange.answer)];
+            for (what, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
                 let excerpt = excerpt(text);
                 page.push_wrapped(Line::of(Role::Dim, format!("    {what}: {excerpt}")), 6);
             }
