@@ -339,7 +339,8 @@ fn connections_go_to_several_addresses_in_turn() {
     let addresses = list(&report["addresses"]);
     let ended: Vec<u64> = addresses
         .iter()
-        .map(|it| count(&it["calls"]["ended"]))
+        // On a busy machine the users of an address may come too late for any call.
+        .map(|it| it["calls"]["ended"].as_u64().unwrap_or(0))
         .collect();
     let called: Vec<u64> = servers
         .iter()
