@@ -15,6 +15,7 @@ pub use model::{FindEnd, FindReport, NotPassed, TrialFigures, TrialVerdict};
 pub(super) use plot::by_level;
 pub(super) use summary::find_summary;
 pub use words::search_in_words;
+pub(super) use words::{decisive_percentile, decisive_quantile, limit_on};
 
 use super::envelope::{BuildInfo, ReportKind};
 use super::make::{server, verdict_of_all};

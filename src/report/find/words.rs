@@ -98,9 +98,7 @@ pub(super) fn gap(report: &FindReport) -> Option<(f64, f64)> {
 /// `180 VUs, 1,420 calls/s at p99 212 ms`: the latency is that of the strictest
 /// limit, or p99.
 pub(super) fn load_and_figures(options: &FindOptions, trial: &TrialFigures) -> String {
-    let quantiles = options.latency.iter().map(|limit| limit.quantile);
-    let quantile = quantiles.reduce(f64::max).unwrap_or(0.99);
-    let (name, ns) = percentile(quantile, [trial.p50_ns, trial.p95_ns, trial.p99_ns]);
+    let (name, ns) = decisive_percentile(options, trial);
     let latency = match ns {
         Some(ns) => format!(" at {name} {}", format_latency(ns)),
         None => String::new(),
@@ -110,6 +108,24 @@ pub(super) fn load_and_figures(options: &FindOptions, trial: &TrialFigures) -> S
         level(options.by, trial.level),
         format_rate(trial.rate_per_sec).trim_end_matches("/s")
     )
+}
+
+/// The percentile of a level's latency that the strictest limit is of, or p99: its name,
+/// and its value in nanoseconds.
+pub(in crate::report) fn decisive_percentile(
+    options: &FindOptions,
+    trial: &TrialFigures,
+) -> (&'static str, Option<u64>) {
+    percentile(
+        decisive_quantile(options),
+        [trial.p50_ns, trial.p95_ns, trial.p99_ns],
+    )
+}
+
+/// The quantile that the strictest limit is of, or 0.99.
+pub(in crate::report) fn decisive_quantile(options: &FindOptions) -> f64 {
+    let quantiles = options.latency.iter().map(|limit| limit.quantile);
+    quantiles.reduce(f64::max).unwrap_or(0.99)
 }
 
 /// Of p50, p95 and p99 the one that is nearest to a limit's quantile.
@@ -215,7 +231,7 @@ fn percents_apart(share: f64, allowed: f64) -> (String, String) {
 }
 
 /// The strictest limit on a quantile, in nanoseconds.
-pub(super) fn limit_on(options: &FindOptions, quantile: f64) -> Option<u64> {
+pub(in crate::report) fn limit_on(options: &FindOptions, quantile: f64) -> Option<u64> {
     let limits = options.latency.iter();
     let limits = limits.filter(|limit| limit.quantile == quantile);
     limits.map(|limit| limit.limit_ns).min()

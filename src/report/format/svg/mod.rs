@@ -15,7 +15,10 @@ use std::io;
 use super::Format;
 use crate::outcome::LoadUnit;
 use crate::report::envelope::AnyReport;
-use crate::report::find::{FindReport, TrialFigures, TrialVerdict, by_level};
+use crate::report::find::{
+    FindReport, TrialFigures, TrialVerdict, by_level, decisive_percentile, decisive_quantile,
+    limit_on,
+};
 use crate::report::model::{LatencyFrom, Report, SecondFigures, without_tail};
 use crate::report::page::ms_text;
 use crate::report::summary::conclusion::conclusion;
@@ -67,9 +70,8 @@ const MARKS_ACROSS: usize = 6;
 /// A report has some ten classes of latencies, and a search some thirty levels.
 const CLASSES_DRAWN: usize = 40;
 const LEVELS_DRAWN: usize = 200;
-/// Borders of stages, and limits of a search.
+/// Borders of stages.
 const STAGES_DRAWN: usize = 50;
-const LIMITS_DRAWN: usize = 3;
 
 impl Format for Svg {
     fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()> {
@@ -369,24 +371,30 @@ fn search(report: &FindReport, out: &mut dyn WriteColor) -> io::Result<()> {
         LoadUnit::Vus => "virtual users",
         LoadUnit::Rate => "arrivals a second",
     };
-    let limits = report
-        .search
-        .latency
-        .iter()
-        .filter(|it| it.quantile == 0.99);
-    let limits: Vec<f64> = limits
-        .take(LIMITS_DRAWN)
-        .map(|it| ms(it.limit_ns))
-        .collect();
-    let p99 = |trial: &&TrialFigures| trial.p99_ns.map(ms);
-    let values = levels.iter().filter_map(p99).chain(limits.iter().copied());
+    let search = &report.search;
+    let limit = limit_on(search, decisive_quantile(search)).map(ms);
+    let latency = |trial: &&TrialFigures| decisive_percentile(search, trial).1.map(ms);
+    let values = levels.iter().filter_map(latency).chain(limit);
     let up = Axis::fitting(values.collect::<Vec<_>>().into_iter(), MARKS_UP);
-    let title = [
-        TextSpan::new("strong", format!("p99 by {unit}")),
-        TextSpan::new("k50", "● kept"),
-        TextSpan::new("kfailed", "● failed"),
-        TextSpan::new("kunclear", "● unclear"),
+    let name = levels
+        .first()
+        .map_or("Latency", |trial| decisive_percentile(search, trial).0);
+    let mut title = vec![TextSpan::new("strong", format!("{name} by {unit}"))];
+    let of_marks = [
+        ("dot passed", "k50", "● kept"),
+        ("dot failed", "kfailed", "● failed"),
+        ("dot unclear", "kunclear", "● unclear"),
     ];
+    let drawn = levels.iter().filter(|trial| latency(trial).is_some());
+    let drawn: Vec<_> = drawn.map(|trial| mark_of(trial)).collect();
+    let of_marks = of_marks.into_iter().filter(|it| drawn.contains(&it.0));
+    title.extend(of_marks.map(|(_, class, text)| TextSpan::new(class, text)));
+    if let Some(limit) = limit {
+        title.push(TextSpan::new(
+            "kfailed",
+            format!("┄ limit {}", latency_name(limit)),
+        ));
+    }
     let size = [CHART_WIDTH, LATENCY_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&load_name, &latency_name];
     let chart = Chart::begin(
@@ -397,17 +405,17 @@ fn search(report: &FindReport, out: &mut dyn WriteColor) -> io::Result<()> {
         [across(), up],
         names,
     )?;
-    for limit in limits {
+    if let Some(limit) = limit {
         chart.level(&mut canvas, "limit", limit)?;
     }
     let of = |value: &dyn Fn(&&TrialFigures) -> Option<f64>| {
         let points = levels.iter().map(|trial| (trial.level, value(trial)));
         points.collect::<Vec<_>>()
     };
-    chart.line(&mut canvas, "line p50", &of(&p99))?;
+    chart.line(&mut canvas, "line p50", &of(&latency))?;
     for trial in &levels {
-        if let Some(p99) = p99(trial) {
-            chart.dot(&mut canvas, mark_of(trial), [trial.level, p99])?;
+        if let Some(latency) = latency(trial) {
+            chart.dot(&mut canvas, mark_of(trial), [trial.level, latency])?;
         }
     }
     let rate = |trial: &&TrialFigures| Some(trial.rate_per_sec).filter(|it| is_drawable(*it));
@@ -688,10 +696,33 @@ mod tests {
             .sum();
         assert_eq!(n_marks, by_level(&report.trials).len());
         assert!(n_of("dot failed") > 0);
-        assert_eq!(n_of("limit"), 1);
+        assert_eq!((n_of("limit"), n_of("dot unclear")), (1, 0));
+        let title = "p99 by virtual users ● kept ● failed ┄ limit 50 ms";
+        assert!(texts.iter().any(|it| it == title), "{texts:?}");
         assert!(
             texts.iter().any(|it| it.starts_with("Rate by ")),
             "{texts:?}"
         );
+    }
+
+    #[test]
+    fn a_search_is_drawn_by_the_percentile_that_its_limit_is_of() {
+        for (quantile, title) in [
+            (0.95, "p95 by virtual users ● kept ● failed ┄ limit 50 ms"),
+            (0.5, "p50 by virtual users ● kept ● failed ┄ limit 50 ms"),
+        ] {
+            let mut report = find(&found());
+            report.search.latency[0].quantile = quantile;
+            let (_, texts, n_of) = drawn(report.any());
+            assert!(texts.iter().any(|it| it == title), "{texts:?}");
+            assert_eq!(n_of("limit"), 1);
+        }
+        let mut report = find(&found());
+        report.search.latency.clear();
+        report.trials[0].verdict = TrialVerdict::Undecided;
+        let (_, texts, n_of) = drawn(report.any());
+        let title = "p99 by virtual users ● kept ● failed ● unclear";
+        assert!(texts.iter().any(|it| it == title), "{texts:?}");
+        assert_eq!(n_of("limit"), 0);
     }
 }
