@@ -112,9 +112,15 @@ impl Decoding {
                 .decoder
                 .decode(&self.coded[self.start..self.end], room)?;
             self.start += n_used;
+            let n_worked = n_filled + self.decoder.take_work();
+            if n_worked > 0 {
+                answer.decoded(n_worked)?;
+            }
             if n_filled > 0 {
-                answer.decoded(n_filled)?;
                 return Ok(n_filled);
+            }
+            if self.start < self.end {
+                continue;
             }
             self.start = 0;
             self.end = answer.read(&mut self.coded)?;

@@ -67,6 +67,13 @@ impl ContentCoding {
 /// message: text is packed to a tenth or a twentieth, a bomb to a thousandth.
 const GROWTH_MAX: u64 = 64;
 
+/// What the start of a gzip member costs, told as bytes that are decoded: the decoder is
+/// made anew, though a member has 20 bytes and may have no content.
+const MEMBER_WORK_BYTES: usize = 2 * 1024;
+
+/// After so much work of this kind the caller is asked first.
+const WORK_BYTES_AT_ONCE: usize = 16 * 1024;
+
 /// The decoder of one answer's content.
 #[derive(Debug)]
 pub struct ContentDecoder {
@@ -81,6 +88,8 @@ pub struct ContentDecoder {
     limit_bytes: usize,
     n_in: u64,
     n_out: u64,
+    /// Work that no content tells of, since it was asked for.
+    work_bytes: usize,
 }
 
 /// What comes next.
@@ -141,12 +150,14 @@ impl ContentDecoder {
             limit_bytes,
             n_in: 0,
             n_out: 0,
+            work_bytes: 0,
         })
     }
 
     /// Decodes from `input` to `output`: how much was used of the one and
-    /// filled of the other. Where nothing was filled, all of the input was
-    /// used. Content may come without input, as long as the output was full.
+    /// filled of the other. Where nothing was filled, all of the input was used, or
+    /// [`take_work`](Self::take_work) has to be asked before the rest. Content may come
+    /// without input, as long as the output was full.
     ///
     /// # Errors
     /// The content is not in this coding, or grows beyond all measure.
@@ -158,6 +169,9 @@ impl ContentDecoder {
         let mut n_used = 0;
         loop {
             let rest = &input[n_used..];
+            if self.work_bytes >= WORK_BYTES_AT_ONCE && !rest.is_empty() {
+                return Ok((n_used, 0));
+            }
             match self.state {
                 CodingState::Data => {
                     let had_lead = !self.lead.is_empty();
@@ -189,6 +203,12 @@ impl ContentDecoder {
                 }
             }
         }
+    }
+
+    /// Work since the last time that no content tells of, as that of so many bytes of
+    /// content.
+    pub fn take_work(&mut self) -> usize {
+        std::mem::take(&mut self.work_bytes)
     }
 
     /// Whether the content may end here: it is whole, or there was none.
@@ -260,6 +280,7 @@ impl ContentDecoder {
                 Some(None) => {
                     self.inflate.reset(false);
                     self.crc.reset();
+                    self.work_bytes += MEMBER_WORK_BYTES;
                     CodingState::Data
                 }
                 None => {

@@ -56,7 +56,8 @@ fn decoded_piece(
             .map_err(|fault| fault.to_string())?;
         at += used;
         content.extend_from_slice(&output[..filled]);
-        if filled == 0 {
+        let worked = decoder.take_work();
+        if filled == 0 && worked < WORK_BYTES_AT_ONCE {
             assert_eq!(at, piece.len(), "all input is used");
             return Ok(content);
         }
@@ -110,6 +111,24 @@ fn members_follow_each_other_and_padding_is_no_content() {
     // An empty body, as of a 401, is not a fault.
     assert_eq!(decoded(&ContentCoding::Gzip, &[], 16), Ok(Vec::new()));
     assert_eq!(decoded(&ContentCoding::Deflate, &[], 16), Ok(Vec::new()));
+}
+
+#[test]
+fn members_without_content_are_work() {
+    const N_MEMBERS: usize = 100;
+    let members = gzip(b"").repeat(N_MEMBERS);
+    let mut decoder = ContentDecoder::new(&ContentCoding::Gzip, 1 << 20).expect("gzip");
+    let (mut at, mut worked) = (0, 0);
+    while at < members.len() {
+        let (used, filled) = decoder.decode(&members[at..], &mut [0]).expect("gzip");
+        assert!(used > 0 && filled == 0, "{used} {filled}");
+        at += used;
+        let piece = decoder.take_work();
+        assert!(piece <= WORK_BYTES_AT_ONCE, "{piece}");
+        worked += piece;
+    }
+    assert_eq!(worked, N_MEMBERS * MEMBER_WORK_BYTES);
+    assert!(decoder.may_end());
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
-use flate2::write::DeflateEncoder;
+use flate2::write::{DeflateEncoder, GzEncoder};
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
 
@@ -222,6 +222,16 @@ fn flood_in_gzip(connection: &mut Connection) -> Next {
     connection.flood_raw(encoder.get_ref())
 }
 
+/// Gzip members without content: each asks for a new decoder, and brings nothing.
+fn flood_in_members(connection: &mut Connection) -> Next {
+    let member = GzEncoder::new(Vec::new(), Compression::best()).finish();
+    let member = member.expect("a vector takes all");
+    connection.write(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\n\r\n",
+    );
+    connection.flood_raw(member.repeat(1000))
+}
+
 /// One of twenty is flooded for the whole of the run. The others make nearly as
 /// many calls as they do beside a connection that is silent.
 #[test]
@@ -248,8 +258,11 @@ fn nineteen_are_served_beside_a_flood() {
         count(&report["totals"]["ok"])
     };
     let beside_silence = calls_beside(Connection::hang);
-    let floods: [fn(&mut Connection) -> Next; 2] =
-        [|connection| flood(connection, COMMENTS), flood_in_gzip];
+    let floods: [fn(&mut Connection) -> Next; 3] = [
+        |connection| flood(connection, COMMENTS),
+        flood_in_gzip,
+        flood_in_members,
+    ];
     for (nth, flood) in floods.into_iter().enumerate() {
         let beside_flood = calls_beside(flood);
         // All of them share two CPUs with the server and with other tests.
