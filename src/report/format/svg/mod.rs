@@ -13,6 +13,7 @@ mod chart;
 use std::io;
 
 use super::Format;
+use crate::outcome::Comparison;
 use crate::outcome::LoadUnit;
 use crate::report::envelope::AnyReport;
 use crate::report::find::{
@@ -70,8 +71,9 @@ const MARKS_ACROSS: usize = 6;
 /// A report has some ten classes of latencies, and a search some thirty levels.
 const CLASSES_DRAWN: usize = 40;
 const LEVELS_DRAWN: usize = 200;
-/// Borders of stages.
+/// Borders of stages, and limits of a run's latency.
 const STAGES_DRAWN: usize = 50;
+const LIMITS_DRAWN: usize = 3;
 
 impl Format for Svg {
     fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()> {
@@ -178,6 +180,19 @@ impl PictureHead {
     }
 }
 
+/// The limits of what is drawn of a run's latency: of which percentile, in milliseconds.
+/// Those of a single operation or population are of none of the lines.
+fn limits_of_run(report: &Report) -> Vec<(&str, f64)> {
+    let thresholds = report.thresholds.iter();
+    let limits = thresholds.filter(|it| {
+        let is_most = matches!(it.comparison, Comparison::Below | Comparison::AtMost);
+        let is_drawn = matches!(it.metric.as_str(), "p50" | "p99") && is_drawable(it.limit);
+        it.selector.is_none() && is_most && is_drawn
+    });
+    let limits = limits.map(|it| (it.metric.as_str(), it.limit));
+    limits.take(LIMITS_DRAWN).collect()
+}
+
 /// The median and the 99th percentile of each second.
 fn latency_chart(
     canvas: &mut Canvas<'_>,
@@ -187,8 +202,11 @@ fn latency_chart(
 ) -> io::Result<f64> {
     let seconds = seconds(report);
     let both = seconds.iter().flat_map(|it| [it.p50_ms, it.p99_ms]);
-    let mut up = Axis::fitting(both.clone().flatten(), MARKS_UP);
-    let is_empty = !both.flatten().any(is_drawable);
+    let is_empty = !both.clone().flatten().any(is_drawable);
+    let mut limits = limits_of_run(report);
+    limits.retain(|_| !is_empty);
+    let of_limits = limits.iter().map(|(_, limit)| *limit);
+    let mut up = Axis::fitting(both.flatten().chain(of_limits), MARKS_UP);
     if is_empty {
         // Of nothing there is no scale.
         up.marks.clear();
@@ -208,10 +226,17 @@ fn latency_chart(
     if report.warm_up.is_some() {
         title.push(TextSpan::new("kstrip", "■ warm-up"));
     }
+    for (name, limit) in &limits {
+        let text = format!("┄ {name} limit {}", latency_name(*limit));
+        title.push(TextSpan::new("kfailed", text));
+    }
     let size = [CHART_WIDTH, LATENCY_HEIGHT];
     let names: [&dyn Fn(f64) -> String; 2] = [&time_name, &latency_name];
     let chart = Chart::begin(canvas, top, size, &title, [time, up], names)?;
     beneath(canvas, &chart, report)?;
+    for (_, limit) in limits {
+        chart.level(canvas, "limit", limit)?;
+    }
     let of = |value: fn(&SecondFigures) -> Option<f64>| points(report, value);
     chart.line(canvas, "line p99", &of(|it| it.p99_ms))?;
     chart.line(canvas, "line p50", &of(|it| it.p50_ms))?;
@@ -478,6 +503,7 @@ mod tests {
     use crate::terminal::in_memory;
     use quick_xml::Reader;
     use quick_xml::events::Event;
+    use serde_json::json;
 
     /// The picture, its texts without their escapes, and how many elements have a class.
     fn drawn(report: AnyReport<'_>) -> (String, Vec<String>, impl Fn(&str) -> usize) {
@@ -546,6 +572,25 @@ mod tests {
             (n_of("line p50"), n_of("line p99"), n_of("line rate")),
             (2, 2, 1)
         );
+    }
+
+    #[test]
+    fn a_limit_of_a_line_is_drawn_and_those_of_others_are_not() {
+        let (mut report, _) = staged();
+        let limit = |metric: &str, comparison: &str| {
+            let threshold = json!({
+                "text": "", "selector": null,
+                "metric": metric, "comparison": comparison, "limit": 50.0, "unit": "ms",
+                "value": 7.0, "margin": null, "severity": "fail", "grade": "passed",
+                "few": false, "interval": null, "why": null, "aborted": false,
+            });
+            serde_json::from_value(threshold).expect("a threshold")
+        };
+        report.thresholds = vec![limit("p99", "<"), limit("p95", "<"), limit("p50", ">")];
+        let (_, texts, n_of) = drawn(report.any());
+        let title = "Latency ● p50 ● p99 ┄ p99 limit 50 ms";
+        assert!(texts.iter().any(|it| it == title), "{texts:?}");
+        assert_eq!(n_of("limit"), 1);
     }
 
     /// A run with stages, and its first second.
