@@ -55,9 +55,10 @@ pub(super) struct Panel {
     second: u64,
     /// The failures by then.
     failed: u64,
-    /// Operations and causes as they were laid out, in which second and for which screen:
-    /// their percentiles take most of the work, and nobody reads them four times a second.
-    tables: Option<((u64, Layout), Vec<Line>)>,
+    /// What is below the head as it was laid out, in which second and for which screen: the
+    /// percentiles of the tables take most of the work, nobody reads them four times a
+    /// second, and all the counts have to be of one moment.
+    below: Option<((u64, Layout), Vec<Line>)>,
 }
 
 impl Panel {
@@ -97,25 +98,24 @@ impl Panel {
     ) -> Vec<Line> {
         let columns = layout.columns.unwrap_or(COLUMNS_MIN).saturating_sub(1);
         let columns = columns.min(COLUMNS_MAX);
-        let mut lines = vec![
-            head(progress, limits, columns, layout.drawing),
-            state(progress, limits),
-        ];
-        lines.extend(self.sparks(progress, columns, layout.drawing));
+        let mut lines = vec![head(progress, limits, columns, layout.drawing)];
         let key = (progress.elapsed.as_secs(), layout);
-        match &self.tables {
-            Some((known, tables)) if *known == key && !tables.is_empty() => {
-                lines.extend_from_slice(tables);
-            }
-            _ => {
-                let n_lines = layout.rows.unwrap_or(ROWS_MIN).saturating_sub(1);
-                let lines_max = (n_lines / 3 * 2).clamp(LINES_MAX, LINES_MAX_HIGH);
-                let room = n_lines.min(lines_max).saturating_sub(lines.len());
-                let tables = tables(progress, room, columns, layout.drawing);
-                lines.extend_from_slice(&tables);
-                self.tables = Some((key, tables));
-            }
+        if let Some((known, below)) = &self.below
+            && *known == key
+        {
+            lines.extend_from_slice(below);
+            return lines;
         }
+        lines.push(state(progress, limits));
+        lines.extend(self.sparks(progress, columns, layout.drawing));
+        let n_lines = layout.rows.unwrap_or(ROWS_MIN).saturating_sub(1);
+        let lines_max = (n_lines / 3 * 2).clamp(LINES_MAX, LINES_MAX_HIGH);
+        let room = n_lines.min(lines_max).saturating_sub(lines.len());
+        let tables = tables(progress, room, columns, layout.drawing);
+        // The first call of the first second is shown soon.
+        let is_lasting = !tables.is_empty();
+        lines.extend(tables);
+        self.below = is_lasting.then(|| (key, lines[1..].to_vec()));
         lines
     }
 
