@@ -332,6 +332,11 @@ impl<'a> AddressParts<'a> {
     }
 }
 
+/// What follows the host and port, without query and fragment. Takes any text.
+pub fn path(url: &str) -> &str {
+    AddressParts::of(url).path
+}
+
 /// Whether a part of an address begins in its scheme, host or port: what names a server is
 /// no secret. Of an address with user info no part does. Takes any text.
 pub fn is_of_server(url: &str, part: &str) -> bool {

@@ -362,7 +362,7 @@ fn facts(plan: &Plan, population: usize, found: &Found, redactor: &Redactor) -> 
     let some = |text: &String| (!text.is_empty()).then(|| redactor.clean(text.clone()));
     let dialect = found.server.dialect();
     ServerFacts {
-        // What came from the environment is not shown.
+        // What came from the environment is shown only where it names the server.
         url: if found.was_redirected {
             redactor.clean(address::shown(&found.server.endpoint().url()))
         } else {

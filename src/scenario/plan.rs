@@ -214,20 +214,25 @@ impl Target {
     }
 
     /// Where the requests go, as a report tells it: the address that is used where the
-    /// config has all of it, be it as defaults of references that took effect; else with
-    /// `${NAME}` for what came from the environment, and without the default that did not
-    /// count.
+    /// config has all of it, be it as defaults of references that took effect, and where
+    /// the environment says no more than which server it is. Where a part of the path came
+    /// from the environment, with `${NAME}` for each such part, and without the default
+    /// that did not count.
     pub fn spoken_to(&self) -> String {
         let Shown { value, shown } = &self.url;
         if !shown.contains("${") {
             return shown.clone();
         }
         let used = address::shown(value);
+        let named = env::without_defaults(shown);
+        if !address::path(&named).contains("${") {
+            return used;
+        }
         let by_default = env::fill(shown, &|_| None).ok();
         let by_default = by_default.and_then(|filled| address::check(&filled.value).ok());
         match by_default.is_some_and(|url| address::shown(&url) == used) {
             true => used,
-            false => env::without_defaults(shown),
+            false => named,
         }
     }
 

@@ -2330,7 +2330,7 @@ proptest! {
 }
 
 #[test]
-fn a_target_is_told_as_it_is_used_unless_the_environment_named_it() {
+fn a_target_is_told_as_it_is_used_unless_its_path_may_hold_a_secret() {
     let told = |url: &str| {
         let text = format!("[settings]\nurl = \"{url}\"\n{STEP}");
         let plan = load_with(&text, &Overrides::default()).expect("a plan");
@@ -2342,9 +2342,20 @@ fn a_target_is_told_as_it_is_used_unless_the_environment_named_it() {
         told("http://a.test:${NOPE:-81}/mcp"),
         "http://a.test:81/mcp"
     );
-    // Not the default, which did not count, and not what may be a secret.
+    // What names the server is no secret; what stands in the path may be one.
     let by_environment = told("https://${HOST:-b.test}:${PORT:-81}/mcp?k=${API_KEY}");
-    assert_eq!(by_environment, "https://${HOST}:${PORT}/mcp?k=***");
+    assert_eq!(
+        by_environment,
+        "https://secret-host.example.org:81/mcp?k=***"
+    );
+    assert_eq!(
+        told("${SERVER:-http://b.test/}"),
+        "https://server.test/mcp?key=***"
+    );
+    assert_eq!(
+        told("http://${HOST}/${API_KEY:-mcp}"),
+        "http://${HOST}/${API_KEY}"
+    );
 }
 
 #[test]
