@@ -74,7 +74,7 @@ const DEPENDENCIES: &str = "
     quick_xml: report
     termcolor: terminal
     terminal_size: terminal
-    nix: alarm auth http scheduler host worker servers coordinator cli";
+    nix: alarm auth http scheduler host worker servers coordinator terminal cli";
 
 /// The file that may allow `unsafe` code; `[lints]` denies it elsewhere.
 const UNSAFE_FILE: &str = "src/scheduler/suspend.rs";

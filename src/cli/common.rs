@@ -19,7 +19,7 @@ use crate::report::compare::{sample, whole};
 use crate::report::{BuildInfo, LiveChoice, LiveLine, LiveStyle, Report};
 use crate::scenario::{self, Overrides, Plan, Source};
 use crate::servers::demo::{DemoOptions, DemoServer};
-use crate::terminal::{Canvas, Stream, Terminal, forgive_broken_pipe};
+use crate::terminal::{Canvas, Stream, Terminal, forgive_broken_pipe, is_stderr_taken};
 
 /// The plan of a load, from the config that `config` names and from flags; with the
 /// demo server, where it is wanted. The server is started before anything is pinned:
@@ -200,6 +200,7 @@ pub(super) fn no_stdout(error: &io::Error) -> UserError {
 pub(super) fn live_line(live: LiveChoice, terminal: &Terminal) -> LiveLine<Stream> {
     let plain = terminal.clone();
     LiveLine::new(terminal.stderr(), live_style(live, terminal))
+        .where_taken(is_stderr_taken)
         .breaking(move || Some(plain.stderr_layout()).filter(|it| it.columns.is_some()))
 }
 

@@ -1,47 +1,91 @@
 //! SIGINT, SIGTERM and SIGHUP end a run: the first in good order, the second at
-//! once. On Windows Ctrl-C is SIGINT, and there is no SIGHUP.
+//! once, and the third ends the process. On Windows Ctrl-C is SIGINT, and there is no
+//! SIGHUP.
+//!
+//! The main thread may wait for a reader of its output that never reads. So the second
+//! signal, and one after the load, end the process from the signals' own thread where the
+//! main thread does not: see [`Urgency`].
 //!
 //! Before Ctrl-Z (SIGTSTP) and Ctrl-\ (SIGQUIT) do what they always do, what is drawn is
 //! taken away, so that the shell finds its screen; after `fg` it is drawn anew.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use signal_hook::low_level;
+
+use super::exit;
 use crate::coordinator::Interrupter;
-use crate::terminal::Canvas;
+use crate::terminal::{Canvas, are_streams_taken};
 
-/// Listens while it lives.
+/// How often a process that is to end is looked at, to see whether its output is read.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Looks in a row that find a stream which nobody reads: what waits for it waits for ever.
+const STUCK_LOOKS_MAX: u32 = 6;
+
+/// Looks at all, which is half a minute: what a program does at its end takes less.
+const LOOKS_MAX: u32 = 120;
+
+/// The thread that hears signals. It outlives its [`Listener`]: what is written after a
+/// load may wait for a reader, and a signal has to end that as well.
+static LAST: Mutex<Option<SignalThread>> = Mutex::new(None);
+
+/// Signals end what it was started for in good order while it lives. Once it is dropped
+/// they end the process, when what is left to do was done or waits for ever.
 pub(super) struct Listener {
-    handle: Option<system::Handle>,
-    thread: Option<thread::JoinHandle<()>>,
+    signaled: Arc<Signaled>,
 }
 
 impl Listener {
     /// Passes signals on. Where the system does not let us listen, signals end
     /// the program as they always do.
     pub(super) fn start(interrupter: Interrupter, canvas: Canvas) -> Self {
-        let Ok((handle, signals)) = system::listen() else {
-            return Self {
-                handle: None,
-                thread: None,
-            };
-        };
-        let thread = thread::Builder::new()
-            .name("signals".to_string())
-            .spawn(move || system::for_each(signals, &canvas, &interrupter));
-        Self {
-            handle: Some(handle),
-            thread: thread.ok(),
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        // The one before hears no more.
+        drop(last.take());
+        let (closes, closed) = bounded(0);
+        let signaled = Arc::new(Signaled {
+            interrupter,
+            canvas,
+            urgency: Mutex::default(),
+            closed,
+        });
+        if let Ok((handle, signals)) = system::listen() {
+            let heard = Arc::clone(&signaled);
+            let thread = thread::Builder::new()
+                .name("signals".to_string())
+                .spawn(move || system::for_each(signals, &heard));
+            *last = Some(SignalThread {
+                handle,
+                thread: thread.ok(),
+                _closes: closes,
+            });
         }
+        Self { signaled }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Some(handle) = &self.handle {
-            handle.close();
-        }
+        self.signaled.act(Urgency::over);
+    }
+}
+
+struct SignalThread {
+    handle: system::Handle,
+    thread: Option<thread::JoinHandle<()>>,
+    /// Dropped, it ends the wait of who would end the process.
+    _closes: Sender<()>,
+}
+
+impl Drop for SignalThread {
+    fn drop(&mut self) {
+        self.handle.close();
         if let Some(thread) = self.thread.take() {
-            // It only ever passes signals on.
+            // It waits for nothing but signals.
             let _ = thread.join();
         }
     }
@@ -52,6 +96,108 @@ impl Drop for Listener {
 /// one likes.
 pub(super) fn outlive_large_files() {
     system::outlive_large_files();
+}
+
+/// What signals are told to.
+struct Signaled {
+    interrupter: Interrupter,
+    canvas: Canvas,
+    urgency: Mutex<Urgency>,
+    /// Is disconnected when nobody listens any more.
+    closed: Receiver<()>,
+}
+
+impl Signaled {
+    /// A signal that ends programs came. `is_final`: whoever sent it sends no other, as
+    /// those who stop services do.
+    fn hear(self: &Arc<Self>, is_final: bool) {
+        self.interrupter.interrupt();
+        self.act(|urgency| urgency.signal(is_final));
+    }
+
+    fn act(self: &Arc<Self>, change: impl FnOnce(&mut Urgency) -> Ending) {
+        let mut urgency = self.urgency.lock().unwrap_or_else(PoisonError::into_inner);
+        match change(&mut urgency) {
+            Ending::None => {}
+            Ending::Soon => {
+                let own = Arc::clone(self);
+                // Without a thread the next signal ends it.
+                let _ = thread::Builder::new()
+                    .name("the end".to_string())
+                    .spawn(move || own.end_soon());
+            }
+            Ending::Now => self.end_now(),
+        }
+    }
+
+    /// Ends the process where it waits for a reader, or has not ended in time.
+    fn end_soon(&self) {
+        let mut n_stuck = 0;
+        for _ in 0..LOOKS_MAX {
+            match self.closed.recv_timeout(LOOK_EVERY) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+            }
+            n_stuck = if are_streams_taken() { 0 } else { n_stuck + 1 };
+            if n_stuck == STUCK_LOOKS_MAX {
+                break;
+            }
+        }
+        self.end_now();
+    }
+
+    /// Ends the process, whatever its threads wait for. Nothing is unwound and nothing
+    /// flushed, which might wait as well.
+    fn end_now(&self) -> ! {
+        self.canvas.abandon();
+        low_level::exit(i32::from(exit::INTERRUPTED))
+    }
+}
+
+/// How urgently the process is to end, from the signals so far.
+#[derive(Debug, Default)]
+struct Urgency {
+    n_signals: u32,
+    has_final: bool,
+    is_over: bool,
+    is_ending: bool,
+}
+
+/// What ends the process besides its main thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    None,
+    /// Where the main thread does not end it in time.
+    Soon,
+    Now,
+}
+
+impl Urgency {
+    /// Another signal came.
+    fn signal(&mut self, is_final: bool) -> Ending {
+        self.n_signals = self.n_signals.saturating_add(1);
+        self.has_final |= is_final;
+        match (self.is_ending, self.n_signals) {
+            (true, _) => Ending::Now,
+            // The load ends in good order, which takes as long as the user allows it.
+            (false, 1) if !self.is_over => Ending::None,
+            (false, _) => self.soon(),
+        }
+    }
+
+    /// What was to end in good order has ended.
+    fn over(&mut self) -> Ending {
+        self.is_over = true;
+        match self.has_final && !self.is_ending {
+            true => self.soon(),
+            false => Ending::None,
+        }
+    }
+
+    fn soon(&mut self) -> Ending {
+        self.is_ending = true;
+        Ending::Soon
+    }
 }
 
 /// Whether the terminal that stderr is takes what is typed for this program: not behind `&`
@@ -71,8 +217,7 @@ mod system {
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
-    use crate::coordinator::Interrupter;
-    use crate::terminal::Canvas;
+    use super::Signaled;
 
     pub(super) fn is_in_foreground() -> bool {
         let group = nix::unistd::tcgetpgrp(io::stderr());
@@ -105,16 +250,16 @@ mod system {
     }
 
     /// Until the handle is closed.
-    pub(super) fn for_each(mut signals: Signals, canvas: &Canvas, interrupter: &Interrupter) {
+    pub(super) fn for_each(mut signals: Signals, signaled: &Arc<Signaled>) {
         for signal in &mut signals {
             match signal {
-                SIGQUIT | SIGTSTP => canvas.leave(|| {
+                SIGQUIT | SIGTSTP => signaled.canvas.leave(|| {
                     // It ends or stops us, or does nothing.
                     let _ = emulate_default_handler(signal);
                 }),
                 // The kernel lets us go on without us. It is heard after a SIGSTOP, too.
-                SIGCONT => interrupter.resumed(),
-                _ => interrupter.interrupt(),
+                SIGCONT => signaled.interrupter.resumed(),
+                signal => signaled.hear(signal != SIGINT),
             }
         }
     }
@@ -175,8 +320,7 @@ mod system {
     use signal_hook::consts::{SIGINT, SIGTERM};
     use signal_hook::{flag, low_level};
 
-    use crate::coordinator::Interrupter;
-    use crate::terminal::Canvas;
+    use super::Signaled;
 
     pub(super) fn is_in_foreground() -> bool {
         true
@@ -222,10 +366,10 @@ mod system {
     }
 
     /// Until the handle is closed.
-    pub(super) fn for_each(signals: Signals, _: &Canvas, interrupter: &Interrupter) {
+    pub(super) fn for_each(signals: Signals, signaled: &Arc<Signaled>) {
         while !signals.is_closed.load(Relaxed) {
             if signals.raised.swap(false, Relaxed) {
-                interrupter.interrupt();
+                signaled.hear(false);
             }
             thread::sleep(LOOK_EVERY);
         }
@@ -233,22 +377,58 @@ mod system {
 
     #[cfg(test)]
     mod tests {
+        use std::sync::Mutex;
+
         use super::*;
         use crate::coordinator::Interrupts;
+        use crate::terminal::Canvas;
 
         #[test]
         fn a_flag_that_was_raised_is_acted_on_once() {
             let signals = Signals::default();
             signals.raised.store(true, Relaxed);
             let (interrupter, interrupts) = Interrupts::new();
+            let signaled = Arc::new(Signaled {
+                interrupter,
+                canvas: Canvas::default(),
+                urgency: Mutex::default(),
+                closed: crossbeam_channel::never(),
+            });
             let closer = signals.clone();
             thread::scope(|scope| {
-                scope.spawn(|| for_each(signals, &Canvas::default(), &interrupter));
+                scope.spawn(|| for_each(signals, &signaled));
                 interrupts.wait(Duration::MAX);
                 closer.is_closed.store(true, Relaxed);
             });
             assert!(interrupts.is_pending());
             assert!(!closer.raised.load(Relaxed));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What comes of signals (`i`: SIGINT, `t`: SIGTERM) and of the end (`.`).
+    fn endings(events: &str) -> Vec<Ending> {
+        let mut urgency = Urgency::default();
+        let ending = |event| match event {
+            '.' => urgency.over(),
+            signal => urgency.signal(signal == 't'),
+        };
+        events.chars().map(ending).collect()
+    }
+
+    #[test]
+    fn each_signal_is_more_urgent() {
+        use Ending::{None, Now, Soon};
+        assert_eq!(endings("iii"), [None, Soon, Now]);
+        assert_eq!(endings("ttt"), [None, Soon, Now]);
+        // The report is written after one of a user, who can send another.
+        assert_eq!(endings("i.ii"), [None, None, Soon, Now]);
+        assert_eq!(endings("t.i"), [None, Soon, Now]);
+        assert_eq!(endings("ti.i"), [None, Soon, None, Now]);
+        assert_eq!(endings(".it"), [None, Soon, Now]);
     }
 }

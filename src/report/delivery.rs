@@ -68,7 +68,26 @@ pub fn deliver<R: Reported>(
     } = outputs;
     let mut files = file.iter().chain(more.iter().map(|(_, file)| file));
     let is_on_stdout = outputs.has_stdout_taken || files.any(|file| file.path().is_none());
-    let mut faults = Vec::new();
+    // What waits for a reader comes last: one that never reads takes nothing else away.
+    let (read_by_others, before) = more
+        .into_iter()
+        .partition::<Vec<_>, _>(|(_, file)| file.may_wait());
+    let (before, after) = match &file {
+        Some(file) if file.may_wait() => (before, read_by_others),
+        _ => (
+            Vec::new(),
+            before.into_iter().chain(read_by_others).collect(),
+        ),
+    };
+    let in_form = |(choice, file): (FormatChoice, ReportFile)| {
+        let options = SummaryOptions {
+            order,
+            ..SummaryOptions::endless()
+        };
+        let bytes = in_memory(false, |out| choice.format(options).write(any, out));
+        file.commit(bytes).err()
+    };
+    let mut faults: Vec<_> = before.into_iter().filter_map(in_form).collect();
     let written = file.map(|file| {
         let bytes = in_memory(false, |out| Json { redactor }.write(any, out));
         file.commit(bytes)
@@ -89,14 +108,7 @@ pub fn deliver<R: Reported>(
             order,
         })
     };
-    for (choice, file) in more {
-        let options = SummaryOptions {
-            order,
-            ..SummaryOptions::endless()
-        };
-        let bytes = in_memory(false, |out| choice.format(options).write(any, out));
-        faults.extend(file.commit(bytes).err());
-    }
+    faults.extend(after.into_iter().filter_map(in_form));
     let shown = match (is_on_stdout, quiet) {
         (true, true) => Ok(()),
         (true, false) => text(terminal.stderr_layout())

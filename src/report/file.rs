@@ -49,6 +49,11 @@ impl ReportFile {
         self.place.path()
     }
 
+    /// Whether writing it may wait for a reader.
+    pub(super) fn may_wait(&self) -> bool {
+        !self.place.is_file()
+    }
+
     /// Writes the report, on disk for good once this returns, and says where it
     /// is. `bytes` are a format's, or why it has none.
     ///

@@ -11,6 +11,7 @@ mod drawing;
 mod guard;
 mod names;
 mod role;
+mod streams;
 mod text;
 
 use std::io::{self, IsTerminal, Write};
@@ -24,6 +25,7 @@ pub use drawing::Drawing;
 pub use guard::{COMMAND, Guarded};
 pub use names::shorten;
 pub use role::Role;
+pub use streams::{are_streams_taken, is_stderr_taken};
 /// A stream that takes colours.
 pub use termcolor::WriteColor;
 pub use text::{Align, Line, LongWords, cut, display_width, pad, wrap};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::fake_server::FakeServer;
-use crate::load_run::{LoadRun, load_run};
+use crate::load_run::{LoadRun, load_run, run_work};
 use crate::program::{Finished, Program};
 use crate::pty::{OnTerminal, ROWS};
 use crate::report::run_with_long_names;
@@ -498,4 +498,74 @@ fn columns(c: char) -> usize {
     } else {
         1
     }
+}
+
+/// Neither stdout nor stderr is read, and both are full. The load ends, its report is
+/// written, and one signal ends the process that waits to show it.
+#[test]
+#[cfg(target_os = "linux")]
+fn nobody_who_does_not_read_holds_up_a_run() {
+    use std::io::{PipeReader, PipeWriter, Write as _, pipe};
+    use std::process::Stdio;
+    use std::time::Instant;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    use std::os::fd::AsFd as _;
+
+    fn full_pipe() -> (PipeReader, PipeWriter) {
+        let (reader, mut writer) = pipe().expect("a pipe");
+        let is_full = |writer: &PipeWriter| {
+            let mut asked = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+            poll(&mut asked, PollTimeout::ZERO).expect("a look") == 0
+        };
+        while !is_full(&writer) {
+            // A page of the pipe each, so that no room is left in any.
+            writer.write_all(&[b'x'; 4096]).expect("there is room");
+        }
+        (reader, writer)
+    }
+
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let words = ["--no-pin", "--vus", "1", "--iterations", "2"];
+    let (mut command, dir) = run_work(&server.url(), &words).into_command();
+    let (_unread_stdout, stdout) = full_pipe();
+    let (_unread_stderr, stderr) = full_pipe();
+    let mut process = command
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .spawn()
+        .expect("the program can be started");
+    drop(command);
+    let until = Instant::now() + Duration::from_secs(30);
+    let reports = dir.path().join(".pmcp/reports");
+    let has_report = || {
+        let files = std::fs::read_dir(&reports).into_iter().flatten().flatten();
+        let mut names = files.map(|file| file.path());
+        names.any(|path| path.extension().is_some_and(|it| it == "json"))
+    };
+    let wait_until = |is_it: &mut dyn FnMut() -> bool| {
+        while !is_it() {
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    };
+    let was_written = wait_until(&mut || has_report());
+    let id = i32::try_from(process.id()).expect("a process id");
+    kill(Pid::from_raw(id), Signal::SIGTERM).expect("our own child can be signalled");
+    let mut status = None;
+    wait_until(&mut || {
+        status = process.try_wait().expect("a child's status");
+        status.is_some()
+    });
+    let _ = process.kill();
+    let _ = process.wait();
+    assert!(was_written, "the report is written");
+    let code = status.expect("it ended by the signal").code();
+    assert_eq!(code, Some(130));
 }

@@ -3,7 +3,8 @@
 //! On a terminal it is drawn again in its place; elsewhere a plain line comes
 //! every few seconds. It is the only writer of its stream during a run, so
 //! nothing tears it: notices pass through it too. A stream that fails is
-//! ignored; a run does not end because nobody watches.
+//! ignored; a run does not end because nobody watches. Nor does it wait: what a stream
+//! does not take now is left out.
 //!
 //! No mode of the terminal is changed for it, and nothing is asked of the terminal:
 //! libraries that draw within the page ask it where its cursor is, and wait for seconds
@@ -97,6 +98,8 @@ pub struct LiveLine<W> {
     limits: Limits,
     /// What the terminal is laid out for where nothing is drawn again on it.
     plain_layout: Rc<dyn Fn() -> Option<Layout>>,
+    /// Whether the stream takes what is written to it now.
+    is_taken: fn() -> bool,
     /// Where it is drawn.
     canvas: Canvas,
     /// What is on the terminal now and has to be drawn again after a notice.
@@ -119,6 +122,7 @@ impl<W: WriteColor> LiveLine<W> {
             out,
             limits: Limits::default(),
             plain_layout: Rc::new(|| None),
+            is_taken: || true,
             canvas: Canvas::default(),
             shown: Vec::new(),
             drawn_for: None,
@@ -140,6 +144,13 @@ impl<W: WriteColor> LiveLine<W> {
     #[must_use]
     pub fn breaking(mut self, layout: impl Fn() -> Option<Layout> + 'static) -> Self {
         self.plain_layout = Rc::new(layout);
+        self
+    }
+
+    /// Leaves out what the stream does not take now, as this tells.
+    #[must_use]
+    pub fn where_taken(mut self, is_taken: fn() -> bool) -> Self {
+        self.is_taken = is_taken;
         self
     }
 
@@ -218,6 +229,9 @@ impl<W: WriteColor> LiveLine<W> {
         content: impl FnOnce(&mut dyn WriteColor) -> io::Result<()>,
     ) -> io::Result<()> {
         let bytes = in_memory(self.out.supports_color(), content)?;
+        if !(self.is_taken)() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         self.out.write_all(&bytes)?;
         self.out.flush()
     }
