@@ -11,7 +11,7 @@ mod rate_limit;
 
 use std::time::Duration;
 
-use self::rate_limit::LimitedSecond;
+use self::rate_limit::{FoundLimit, LimitedSecond};
 use super::model::AdviceNote;
 use crate::load::ThinkTime;
 use crate::metrics::{
@@ -152,6 +152,12 @@ fn rate_limited(plan: &Plan, outcome: &RunOutcome) -> Option<AdviceNote> {
         true => "users wait as long as it asks, and it asked for no wait",
         false => "`--respect-retry-after` lets users wait as long as the server asks",
     };
+    if matches!(limit, FoundLimit::Unshown { .. }) {
+        return Some(AdviceNote::new(
+            "rate_limited",
+            format!("{}; {next}", limit.text()),
+        ));
+    }
     let n_tokens = outcome.tokens.as_ref().map_or(0, |tokens| tokens.holders);
     let holds_for = match n_tokens {
         2.. => format!(

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::units::{format_count, format_duration, plural};
+use crate::units::{format_count, format_duration, format_percent, part_of, plural, share};
 
 /// Fewer calls turned away may be chance.
 const LIMITED_MIN: u64 = 10;
@@ -36,6 +36,9 @@ pub(super) enum FoundLimit {
     AtLeast { calls: u64, within: Duration },
     /// This many calls until the first was turned away, and none in the time after it.
     UsedUp { calls: u64, since: Duration },
+    /// None: of so many calls this many were turned away, and what passed follows what was
+    /// offered.
+    Unshown { limited: u64, calls: u64 },
 }
 
 /// The limit that these seconds show; `None` where they show none. `users_wait`: those
@@ -79,10 +82,57 @@ pub(super) fn find(seconds: &[LimitedSecond], users_wait: bool) -> Option<FoundL
             });
         }
     }
+    if !is_flat(at_limit) {
+        return Some(FoundLimit::Unshown {
+            limited: n_limited,
+            calls: n_limited + seconds.iter().map(|it| it.passed).sum::<u64>(),
+        });
+    }
     Some(FoundLimit::Steady {
         calls: passed,
         within: span,
     })
+}
+
+/// Seconds of a server and of a run begin at other moments: one call more or less.
+const ALIASED: f64 = 1.0;
+/// Calls that are turned away by chance, each for itself, spread more.
+const CHANCE_PART: f64 = 0.25;
+
+/// Whether as many passed in each second, however many were offered. A server that turns
+/// away some part of its calls lets more through when more come. Where most calls are
+/// turned away and as many come in each second, nothing speaks against a limit but the
+/// spread of chance.
+fn is_flat(seconds: &[LimitedSecond]) -> bool {
+    let passed = || seconds.iter().map(|it| it.passed as f64);
+    let offered = || seconds.iter().map(|it| (it.passed + it.limited) as f64);
+    let n = seconds.len() as f64;
+    let share = passed().sum::<f64>() / offered().sum::<f64>();
+    let middle = mid(passed());
+    let beside_flat = spread(passed().map(|it| it - middle));
+    let beside_share = spread(passed().zip(offered()).map(|(it, all)| it - share * all));
+    let by_chance = share * (1.0 - share) * offered().sum::<f64>() / n;
+    beside_flat <= ALIASED.max(CHANCE_PART * by_chance)
+        && match share < 0.5 {
+            true => beside_flat <= ALIASED.max(2.0 * beside_share),
+            false => 2.0 * beside_flat < beside_share,
+        }
+}
+
+/// The middle one of the values.
+fn mid(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// The mean square without the worst quarter: a second in which a machine stood still
+/// says nothing of a limit.
+fn spread(values: impl Iterator<Item = f64>) -> f64 {
+    let mut squares: Vec<f64> = values.map(|it| it * it).collect();
+    squares.sort_by(f64::total_cmp);
+    squares.truncate(squares.len() - squares.len() / 4);
+    squares.iter().sum::<f64>() / squares.len().max(1) as f64
 }
 
 /// Seconds in a row in which calls passed, after one in which none did: the first of
@@ -146,7 +196,7 @@ impl FoundLimit {
                 let calls = plural(calls.div_ceil(n), "call", "calls");
                 format!("about {calls} each {}", every_text(every))
             }
-            Self::UsedUp { calls, .. } => {
+            Self::UsedUp { calls, .. } | Self::Unshown { calls, .. } => {
                 format!("about {}", plural(calls.div_ceil(n), "call", "calls"))
             }
         }
@@ -175,6 +225,13 @@ impl FoundLimit {
                     format_duration(within)
                 )
             }
+            Self::Unshown { limited, calls } => format!(
+                "the server turned {} ({}) away with 429, and what it let through shows no limit: the \
+                 more was offered, the more passed, or as much was offered all the time; another \
+                 load shows whether more passes",
+                part_of(limited, calls, "call", "calls"),
+                format_percent(share(limited, calls))
+            ),
             Self::UsedUp { calls: n, since } => format!(
                 "the server let {} through, and none in the {} after that: the next window of its \
                  limit did not begin within the run",
@@ -283,6 +340,48 @@ mod tests {
         assert_eq!(
             find(&seconds([60].into_iter().chain([0; 20]), 100), true),
             None
+        );
+    }
+
+    /// Whether each twentieth call is turned away, or some by chance.
+    #[test]
+    fn a_part_that_is_turned_away_is_no_limit() {
+        let of = |offered: &[u64], passes: fn(u64) -> u64| {
+            let second = |offered: &u64| LimitedSecond {
+                passed: passes(*offered),
+                limited: offered - passes(*offered),
+                length: Duration::from_secs(1),
+            };
+            let seconds: Vec<_> = offered.iter().map(second).collect();
+            find(&seconds, false)
+        };
+        let offered = [236, 240, 229, 238, 241, 233, 180];
+        let twentieth = of(&offered, |offered| offered - offered / 20);
+        assert!(
+            matches!(twentieth, Some(FoundLimit::Unshown { .. })),
+            "{twentieth:?}"
+        );
+        let text = twentieth.expect("told").text();
+        assert!(
+            text.contains("turned 77 of 1,597 calls (4.82%) away with 429"),
+            "{text}"
+        );
+        assert!(text.contains("shows no limit"), "{text}");
+        // The same load, which the server holds to a limit, and a heavier one.
+        let limit = of(&offered, |offered| offered.min(220));
+        assert!(
+            matches!(limit, Some(FoundLimit::Steady { .. })),
+            "{limit:?}"
+        );
+        let half = of(&[1_010, 1_030, 990, 1_050, 960, 1_000], |offered| {
+            offered / 3
+        });
+        assert!(matches!(half, Some(FoundLimit::Unshown { .. })), "{half:?}");
+        // The offer is the same in all seconds, and what passes is chance.
+        let by_chance = find(&seconds([300, 318, 287, 309, 281, 322, 300], 1_000), false);
+        assert!(
+            matches!(by_chance, Some(FoundLimit::Unshown { .. })),
+            "{by_chance:?}"
         );
     }
 
