@@ -213,9 +213,9 @@ impl Reason {
             ),
             Self::ArrivalsDropped { dropped, arrivals } => (
                 format!(
-                    "dropped arrivals {} ({} of {}): the offered load was not all sent, since all \
-                     users were busy and the queue was full: the server is slower than the rate, \
-                     or `max_vus` is too low for it. What was sent is measured as it was",
+                    "dropped arrivals {} ({} of {}): the offered load was not all sent, since no \
+                     virtual user was free and the queue was full, or the run ended: the server is \
+                     slower than the rate, or `max_vus` is too low for it. What was sent is measured as it was",
                     percent(*dropped as f64 / (*arrivals).max(1) as f64),
                     format_count(*dropped),
                     format_count(*arrivals)
