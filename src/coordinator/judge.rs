@@ -11,8 +11,9 @@ use crate::outcome::{Row, RowKind, Rows, Second, SelfCheck};
 use crate::scenario::Plan;
 use crate::units::nanos;
 use crate::validity::{
-    Aftermath, Bounds, Evidence, LoadSecond, LocalResource, LocalResources, Measured, Quantiles,
-    SecondSignals, Verdict, WorkerEvidence, bounds, is_stall, judge, lateness_is_ours,
+    Aftermath, Bounds, Evidence, LateEnd, LoadSecond, LocalResource, LocalResources, Measured,
+    Quantiles, RateSecond, SecondSignals, Verdict, WorkerEvidence, bounds, is_stall, judge,
+    last_busy, lateness_is_ours,
 };
 
 /// What is judged.
@@ -27,6 +28,10 @@ pub(super) struct Recorded<'a> {
     pub(super) elapsed: Duration,
     /// Of the time that the workers were measured for, that before the first call.
     pub(super) unbegun: Duration,
+    /// When the load that counts began and ended.
+    pub(super) load: (Duration, Duration),
+    /// Until when it was offered, where time or a stop ended it.
+    pub(super) offered_until: Option<Duration>,
     /// From the start of the load, warm-up included, to the moment after which no
     /// call was in flight.
     pub(super) in_flight_for: Duration,
@@ -94,7 +99,10 @@ impl Recorded<'_> {
             },
             usable_cpus: usable_cpus(),
             was_stopped: self.n_resumed > 0,
-            bounds: self.bounds(&self_check, &calls, load_unit, aftermath),
+            bounds: Bounds {
+                late_end: self.late_end(calls.finished()),
+                ..self.bounds(&self_check, &calls, load_unit, aftermath)
+            },
             reference: self.plan.reference,
         });
         (self_check, verdict)
@@ -141,6 +149,27 @@ impl Recorded<'_> {
             },
             aftermath,
         })
+    }
+
+    /// What the last calls alone did to the rate.
+    fn late_end(&self, finished: u64) -> Option<LateEnd> {
+        // A warm-up that ended within a second leaves the rest of it out.
+        let is_of_load = |second: &&Second| self.signals.is_measured(second.at);
+        let seconds: Vec<RateSecond> = self
+            .seconds
+            .iter()
+            .filter(is_of_load)
+            .map(|second| RateSecond {
+                at: second.at,
+                length: second.length,
+                begun: second.signals.begun,
+                in_flight_mean: second.signals.in_flight_mean,
+                ok: second.ok,
+                finished: second.ok + second.failed,
+            })
+            .collect();
+        let offered_until = self.offered_until.unwrap_or_else(|| last_busy(&seconds));
+        LateEnd::of(&seconds, self.load, offered_until, finished)
     }
 
     /// What followed when this machine stood still, in shorter last seconds too.
@@ -382,6 +411,8 @@ mod tests {
             signals: &signals,
             seconds: &[],
             elapsed: Duration::from_secs(2) - unbegun,
+            load: (unbegun, Duration::from_secs(2)),
+            offered_until: None,
             unbegun,
             in_flight_for: Duration::from_secs(2) - unbegun,
             worker_cpus: &[Some(0)],

@@ -227,6 +227,9 @@ impl Level {
             signals: &self.collector.signals,
             seconds: &self.collector.seconds,
             elapsed: elapsed.saturating_sub(settled),
+            load: (settled, elapsed),
+            // It goes on.
+            offered_until: Some(elapsed),
             // Sessions are open before a level begins.
             unbegun: Duration::ZERO,
             in_flight_for: elapsed,

@@ -48,16 +48,22 @@ impl LoadTimes {
     ///
     /// The ending of sessions counts nowhere.
     pub fn end(&self) -> Duration {
-        let offered_until = match self.ended {
-            Ended::Iterations | Ended::Data => self.last_given_up.unwrap_or_default(),
-            Ended::Duration => self.planned.unwrap_or(self.stopped_at),
+        let until = self.offered_until().or(self.last_given_up);
+        until.max(self.last_end).unwrap_or_default()
+    }
+
+    /// Until when load was offered; `None` where the iterations were done: the time of
+    /// the last one's beginning is in the seconds.
+    pub fn offered_until(&self) -> Option<Duration> {
+        match self.ended {
+            Ended::Iterations | Ended::Data => None,
+            Ended::Duration => Some(self.planned.unwrap_or(self.stopped_at)),
             Ended::Interrupted
             | Ended::Broke
             | Ended::NoSession
             | Ended::Threshold
-            | Ended::Denied => self.stopped_at,
-        };
-        offered_until.max(self.last_end.unwrap_or_default())
+            | Ended::Denied => Some(self.stopped_at),
+        }
     }
 
     /// How long the load was, cut at the end of the warm-up: the warm-up, and the

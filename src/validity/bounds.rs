@@ -10,7 +10,7 @@
 //! is known from what the kernel counts: how often and for how long a thread had
 //! no CPU, and how long the loop took.
 
-use super::Aftermath;
+use super::{Aftermath, LateEnd};
 use crate::metrics::Histogram;
 
 /// By how much figures may be wrong, for what this machine did. Nanoseconds.
@@ -23,6 +23,9 @@ pub struct Bounds {
     /// Closed model: the share of the users' time for which their answers lay
     /// unread, 0 to 1. The rate may be too low by `share ÷ (1 − share)`.
     pub idle_share: Option<f64>,
+    /// The last calls ended so late that the rate is lower than while load was offered:
+    /// the server's doing, and the only bound that is.
+    pub late_end: Option<LateEnd>,
 }
 
 /// By how much percentiles may be too high, in nanoseconds.
@@ -113,6 +116,7 @@ pub fn bounds(measured: &Measured<'_>) -> Bounds {
         service,
         response,
         idle_share: idle_share(measured),
+        late_end: None,
     }
 }
 

@@ -7,7 +7,7 @@
 //! holds that and the other [`Evidence`] against the tables below and gives a
 //! [`Verdict`]: a [`Reason`] where a figure is endangered, a note where something
 //! was seen that changed none. **A rule that a slow, full or broken server can
-//! trigger has no place here.**
+//! trigger has no place here**, but for rates whose time is mostly that of the last calls.
 //!
 //! *Valid*: nothing speaks against the figures. *Suspect*: they may be used with
 //! the reason in mind. *Invalid*: they answer another question than the one that
@@ -23,6 +23,7 @@
 mod aftermath;
 mod bounds;
 mod evidence;
+mod late_end;
 mod reason;
 mod rules;
 mod second;
@@ -40,6 +41,7 @@ pub use bounds::{Bounds, Measured, P50AndP99, bounds};
 pub use evidence::{
     Evidence, LocalResource, LocalResources, Quantiles, Reference, SecondSignals, WorkerEvidence,
 };
+pub use late_end::{LateEnd, RateSecond, last_busy};
 pub use reason::Reason;
 pub use rules::{judge, lateness_is_ours};
 pub use second::{GeneratorLimit, SecondLoad, Watch, generator_limit, is_stall};

@@ -5,7 +5,7 @@
 //! `self_check.md`, its tests.
 
 use super::shown::percent;
-use super::{Harm, LocalResource, P50AndP99, Signal, Slowed};
+use super::{Harm, LateEnd, LocalResource, P50AndP99, Signal, Slowed};
 use crate::units::{
     format_count, format_duration, format_latency, format_rate, ms, part_of, plural,
 };
@@ -81,6 +81,14 @@ pub enum Reason {
         /// By what part of itself its first and last calls change the rate.
         rate_off: f64,
     },
+    /// The last calls ended long after the load: the rate is lower than while load was
+    /// offered.
+    LateEnd {
+        /// When, and the rate before.
+        end: LateEnd,
+        /// The rate of all calls, in calls a second.
+        rate: f64,
+    },
     /// Too few calls for the high percentiles.
     FewSamples {
         /// How many succeeded.
@@ -122,6 +130,7 @@ impl Reason {
             Self::UserSpaceTimes { .. } => "user_space_times",
             Self::NotPinned { .. } => "not_pinned",
             Self::ShortRun { .. } => "short_run",
+            Self::LateEnd { .. } => "late_end",
             Self::FewSamples { .. } => "few_samples",
             Self::NearCalibratedRate { .. } => "near_calibrated_rate",
             Self::AtNoiseFloor { .. } => "at_noise_floor",
@@ -161,6 +170,11 @@ impl Reason {
             ),
             Self::NotPinned { .. } => "workers share CPUs".to_string(),
             Self::ShortRun { .. } => "the run was too short".to_string(),
+            Self::LateEnd { end, rate } => format!(
+                "rate up to {} too low: last call {} after the load",
+                percent(end.too_low(*rate)),
+                end.after_text()
+            ),
             Self::FewSamples { count } => {
                 format!("only {} succeeded", plural(*count, "call", "calls"))
             }
@@ -294,6 +308,23 @@ impl Reason {
                 vec![
                     ("elapsed_secs", elapsed.as_secs_f64()),
                     ("rate_off", *rate_off),
+                ],
+            ),
+            Self::LateEnd { end, rate } => (
+                format!(
+                    "the last call ended {} after the load: the rate while load was offered was \
+                     about {}, so that the rate ({}) is too low by at most {}; the server took so \
+                     long, and few calls were in flight in that time; run longer, or give calls a \
+                     shorter timeout",
+                    end.after_text(),
+                    format_rate(end.rate_per_sec),
+                    format_rate(*rate),
+                    percent(end.too_low(*rate))
+                ),
+                vec![
+                    ("after_secs", end.after_secs),
+                    ("offered_rate_per_sec", end.rate_per_sec),
+                    ("rate_too_low_share", end.too_low(*rate)),
                 ],
             ),
             Self::FewSamples { count } => (

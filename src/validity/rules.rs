@@ -4,7 +4,7 @@ use super::evidence::{Evidence, Quantiles, SecondSignals, load};
 use super::second::{CALLS_PER_CONNECT, is_stall};
 use super::{GeneratorLimit, Grade, Harm, P50AndP99, Reason, Signal, Slowed, Verdict};
 use crate::load::LoadUnit;
-use crate::units::nanos;
+use crate::units::{nanos, rate};
 
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ type Finding = Option<(Option<Grade>, Reason)>;
 
 /// Judges a run.
 pub fn judge(evidence: &Evidence<'_>) -> Verdict {
-    let rules: [fn(&Evidence<'_>) -> Finding; 11] = [
+    let rules: [fn(&Evidence<'_>) -> Finding; 12] = [
         no_calls,
         no_local_resources,
         slowed,
         arrivals_dropped,
         little,
+        late_end,
         clock_stepped,
         user_space_times,
         not_pinned,
@@ -534,6 +535,17 @@ const SAMPLES_MIN: u64 = 100;
 
 /// Where the last calls can change the rate by this share of itself, the run is too short for one.
 const RATE_OFF: f64 = 0.2;
+
+/// The same in longer runs, where the seconds show the rate before the last calls.
+fn late_end(evidence: &Evidence<'_>) -> Finding {
+    let end = evidence
+        .bounds
+        .late_end
+        .filter(|_| evidence.elapsed >= SHORT)?;
+    let rate = rate(evidence.ok + evidence.failed, evidence.elapsed);
+    let grade = (end.too_low(rate) >= RATE_OFF).then_some(Grade::Suspect);
+    Some((grade, Reason::LateEnd { end, rate }))
+}
 
 /// Where nothing succeeded there are no figures to doubt. Few calls are what a
 /// slow server answers, and their percentiles are marked as rough.

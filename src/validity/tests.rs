@@ -94,6 +94,7 @@ fn healthy() -> Run {
                 service: QUIET,
                 response: None,
                 idle_share: Some(0.01),
+                late_end: None,
             },
             reference: None,
         },
@@ -111,6 +112,7 @@ fn open() -> Run {
         service: QUIET,
         response: Some(QUIET),
         idle_share: None,
+        late_end: None,
     };
     run.evidence.lateness = Quantiles {
         count: 10_000,
@@ -901,4 +903,30 @@ fn the_worst_reason_comes_first() {
     assert_eq!(ids, ["throttled", "short_run"]);
     assert_eq!(verdict.grade, Invalid);
     assert!(verdict.has("not_pinned") && !verdict.has("steal"));
+}
+
+#[test]
+fn a_late_end_tells_how_much_too_low_the_rate_is() {
+    let late = |after_secs: f64, rate_per_sec: f64| {
+        healthy().with(|e| {
+            e.bounds.late_end = Some(LateEnd {
+                after_secs,
+                rate_per_sec,
+                goodput_per_sec: rate_per_sec,
+            });
+        })
+    };
+    check_note(&late(0.8, 1_100.0), "late_end", "too low by at most 10%");
+    let long = late(4.8, 1_420.0);
+    check(&long, Suspect, "late_end", "ended 4.8s after the load");
+    check(
+        &long,
+        Suspect,
+        "late_end",
+        "was about 1,420/s, so that the rate (1,000/s)",
+    );
+    check(&long, Suspect, "late_end", "the server took so long");
+    // Said once, where the run is too short for a rate anyhow.
+    let short = long.with(|e| e.elapsed = Duration::from_millis(900));
+    assert!(!short.verdict().has("late_end"));
 }

@@ -21,6 +21,7 @@ use crate::threshold::{
     Statistic, Threshold, ThresholdFigures,
 };
 use crate::units::{format_rate, ms, plural, rate, share, tidy};
+use crate::validity::LateEnd;
 
 /// Why a run without any success fails.
 pub const NO_SUCCESS: &str = "no call succeeded";
@@ -126,6 +127,8 @@ pub struct RunFigures<'a> {
     pub n_foreign: u64,
     /// What rates are per.
     pub elapsed: Duration,
+    /// The rate while load was offered, where the last calls changed it.
+    pub late_end: Option<LateEnd>,
     /// The load model says when calls should start.
     pub has_intended_starts: bool,
     /// Those that began.
@@ -254,7 +257,9 @@ fn judge_one(
                 quantile.needs()
             ))
         }
-        (None, None) => found.why,
+        (None, None) => found
+            .why
+            .or_else(|| late_end(threshold, figures, found.value?)),
     };
     let value = found.value.and_then(|value| in_unit(value, limit));
     let limit_in_unit = limit.in_unit();
@@ -282,6 +287,24 @@ fn judge_one(
         why,
         aborted: aborted.is_some(),
     }
+}
+
+/// That the rate would be on the other side of the limit without the last calls.
+fn late_end(threshold: &Threshold, figures: &RunFigures<'_>, value: Value) -> Option<String> {
+    let is_rate = matches!(threshold.metric, Metric::Rate | Metric::Goodput);
+    let Value::Number(of_run) = value else {
+        return None;
+    };
+    // A stage has a time of its own.
+    let end = figures
+        .late_end
+        .filter(|_| is_rate && stage_of(threshold).is_none())?;
+    let limit = threshold.limit;
+    let of_all = rate(figures.rows.totals().finished(), figures.elapsed);
+    end.beside_limit(of_run, of_all, |rate| {
+        let of_limit = compare(Value::Number(rate), limit);
+        threshold.comparison.holds(of_limit)
+    })
 }
 
 fn quantile_of(metric: &Metric) -> Option<Quantile> {

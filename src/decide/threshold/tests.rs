@@ -59,6 +59,7 @@ struct Run {
     load_reached: f64,
     aborted: Option<abort::Abort>,
     stages: Vec<StageOutcome>,
+    late_end: Option<LateEnd>,
 }
 
 impl Run {
@@ -75,6 +76,7 @@ impl Run {
             load_reached: 0.0,
             aborted: None,
             stages: Vec::new(),
+            late_end: None,
         }
     }
 
@@ -98,6 +100,7 @@ impl Run {
             arrivals: &totals.arrivals,
             n_foreign: totals.isolation.foreign,
             elapsed: ELAPSED,
+            late_end: self.late_end,
             has_intended_starts: false,
             stages: &self.stages,
             breaking_point: self.breaking_point.as_ref(),
@@ -207,6 +210,30 @@ fn nothing_to_take_a_value_from_is_not_kept() {
     let why: Vec<_> = judged.iter().map(|it| it.why.as_deref()).collect();
     assert_eq!(why, [Some(NO_SUCCESS), None, None, Some(NO_SUCCESS)]);
     assert_eq!(run.passes(), [false, true, true, false]);
+}
+
+#[test]
+fn a_rate_that_the_last_calls_made_low_is_said_to_be() {
+    let texts = [
+        "rate>12/s",
+        "goodput>12/s",
+        "rate>9/s",
+        "rate>20/s",
+        "p95<1s",
+    ];
+    let mut run = Run::of(&texts);
+    (0..100).for_each(|_| run.call(ECHO, 5));
+    run.late_end = Some(LateEnd {
+        after_secs: 4.8,
+        rate_per_sec: 15.0,
+        goodput_per_sec: 15.0,
+    });
+    let (judged, _) = run.judge();
+    let why: Vec<_> = judged.iter().map(|it| it.why.as_deref()).collect();
+    let said = "the last call ended 4.8s after the load: about 15.0/s while load was offered";
+    // Where the limit is not between the two, nothing depends on it.
+    assert_eq!(why, [Some(said), Some(said), None, None, None]);
+    assert_eq!(run.passes(), [false, false, true, false, true]);
 }
 
 #[test]

@@ -38,6 +38,7 @@ pub(in crate::report) fn verdict(verdict: &Verdict) -> VerdictNotes {
             response_p50_ms: found.response.map(|error| ms(error.p50_ns)),
             response_p99_ms: found.response.map(|error| ms(error.p99_ns)),
             idle_share: found.idle_share.map(tidy),
+            late_end: found.late_end,
         }),
     }
 }

@@ -27,7 +27,8 @@ use super::model::{
 };
 use crate::error::UserError;
 use crate::outcome::{Ended, TokenFigures};
-use crate::units::{few_of, plural};
+use crate::units::{few_of, plural, tidy};
+use crate::validity::LateEnd;
 
 /// Merges reports of runs, each with the name of its file. With `is_forced` what the
 /// table says may be forced is only told.
@@ -153,7 +154,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
         errors: errors(&figures.failures),
         per_tool: parts.per_tool(&operation_figures)?,
         breaking_point: breaking_point(&all, &mut told),
-        verdict: verdict(&all),
+        verdict: verdict(&all, figures.rate_per_sec),
         self_check: self_check(&all),
         totals: figures.clone(),
         operations: operation_figures,
@@ -281,7 +282,7 @@ fn breaking_point(all: &[&Report], told: &mut Vec<String>) -> BreakingPointFacts
 }
 
 /// The worst of the parts', with the reasons of all.
-fn verdict(all: &[&Report]) -> VerdictNotes {
+fn verdict(all: &[&Report], rate_per_sec: Option<f64>) -> VerdictNotes {
     let each = || all.iter().map(|report| &report.verdict);
     let distinct = |of: fn(&VerdictNotes) -> &Vec<ReasonNote>| {
         let mut notes: Vec<ReasonNote> = Vec::new();
@@ -311,8 +312,34 @@ fn verdict(all: &[&Report]) -> VerdictNotes {
             response_p50_ms: worst(|it| it.response_p50_ms),
             response_p99_ms: worst(|it| it.response_p99_ms),
             idle_share: worst(|it| it.idle_share),
+            late_end: late_end(all).filter(|end| end.is_told(rate_per_sec.unwrap_or(0.0))),
         }),
     }
+}
+
+/// While all offered load: the rate of each in that time. That of a part without a late
+/// end is its rate.
+fn late_end(all: &[&Report]) -> Option<LateEnd> {
+    let of = |report: &Report| report.verdict.bounds.and_then(|bounds| bounds.late_end);
+    let after = all
+        .iter()
+        .filter_map(|report| of(report))
+        .map(|end| end.after_secs);
+    let after_secs = after.reduce(f64::max)?;
+    let sum = |late: fn(LateEnd) -> f64, whole: fn(&Report) -> Option<f64>| {
+        let each = all
+            .iter()
+            .map(|report| of(report).map(late).or(whole(report)));
+        tidy(each.flatten().sum())
+    };
+    Some(LateEnd {
+        after_secs,
+        rate_per_sec: sum(|end| end.rate_per_sec, |report| report.totals.rate_per_sec),
+        goodput_per_sec: sum(
+            |end| end.goodput_per_sec,
+            |report| report.totals.goodput_per_sec,
+        ),
+    })
 }
 
 /// Of all parts that fetched some.

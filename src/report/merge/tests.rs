@@ -666,6 +666,37 @@ fn thresholds_are_decided_again() {
     assert!(other.why.expect("said").contains("not decided again"));
 }
 
+/// One host's last call was slow, and so is the rate of all.
+#[test]
+fn a_late_end_of_one_part_is_one_of_the_whole() {
+    let [mut a, mut b] = [report(1, &recorded(1, 4)), report(2, &recorded(2, 4))];
+    let rate = |report: &Report| report.totals.rate_per_sec.expect("a rate");
+    let merged = merge_of(&[&a, &b]);
+    assert_eq!(merged.verdict.bounds.expect("a run's").late_end, None);
+    let limit = 1.01 * rate(&merged);
+    a.thresholds = vec![threshold(
+        "rate",
+        limit,
+        LimitUnit::PerSec,
+        GateGrade::Failed,
+    )];
+    a.thresholds[0].comparison = Comparison::Above;
+    b.thresholds = a.thresholds.clone();
+    a.verdict.bounds.as_mut().expect("a run's").late_end = Some(LateEnd {
+        after_secs: 4.8,
+        rate_per_sec: 20.0 * rate(&a),
+        goodput_per_sec: 20.0 * rate(&a),
+    });
+    let merged = merge_of(&[&a, &b]);
+    let end = merged.verdict.bounds.and_then(|bounds| bounds.late_end);
+    let end = end.expect("that of the first");
+    let expected = 20.0 * rate(&a) + rate(&b);
+    assert!((end.rate_per_sec / expected - 1.0).abs() < 1e-6, "{end:?}");
+    let why = merged.thresholds[0].why.as_deref().expect("said");
+    let said = "the last call ended 4.8s after the load";
+    assert!(why.contains(said), "{why}");
+}
+
 /// The longest intervals of the parts are those of all.
 #[test]
 fn intervals_of_other_lengths_are_brought_to_the_longer() {

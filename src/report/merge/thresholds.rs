@@ -11,6 +11,7 @@ use crate::threshold::{
     Comparison, INTERRUPTED, LimitUnit, NOT_ISOLATED, Selector, SelectorKind, Severity,
 };
 use crate::units::{ms, tidy};
+use crate::validity::LateEnd;
 
 /// Buckets are so wide: a percentile nearer to its limit may be on either side.
 const BUCKET: f64 = 1e-3;
@@ -92,10 +93,14 @@ fn decide(
             (Some(found.value), None, Some(why))
         }
         SumTold::Value(SumValue { value, .. }) => {
-            let holds = threshold
-                .comparison
-                .holds(value.total_cmp(&threshold.limit));
-            (Some(value), Some(holds), None)
+            let of = |value: f64| {
+                threshold
+                    .comparison
+                    .holds(value.total_cmp(&threshold.limit))
+            };
+            let why = late_end(report, threshold)
+                .and_then(|end| end.beside_limit(value, report.totals.rate_per_sec?, of));
+            (Some(value), Some(of(value)), why)
         }
         SumTold::Kept(why) => (None, Some(true), Some(why)),
         SumTold::Untold(why) => {
@@ -118,6 +123,15 @@ fn decide(
         aborted: aborting.is_some(),
         ..threshold.clone()
     }
+}
+
+/// What the last calls did to a rate; not to that of a stage, which has a time of its own.
+fn late_end(report: &Report, threshold: &ThresholdFigures) -> Option<LateEnd> {
+    let is_rate = ["rate", "goodput"].contains(&threshold.metric.as_str());
+    let selector = threshold.selector.as_ref();
+    let is_stage = selector.is_some_and(|it| it.kind == SelectorKind::Stage);
+    let bounds = report.verdict.bounds.filter(|_| is_rate && !is_stage);
+    bounds.and_then(|bounds| bounds.late_end)
 }
 
 fn margin(value: f64, threshold: &ThresholdFigures) -> Option<f64> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::metrics::ReadTimes;
 use crate::redact::own;
-use crate::validity::Grade;
+use crate::validity::{Grade, LateEnd};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +71,10 @@ pub struct BoundsFigures {
     /// Closed model: the share of the users' time for which they waited for this
     /// machine, 0 to 1; `null` in the open model.
     pub idle_share: Option<f64>,
+    /// The rate while load was offered, where the last calls ended so late that the rate
+    /// is lower by 5 % or more: the server's doing, and not this machine's. Else absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_end: Option<LateEnd>,
 }
 
 /// What the generator noticed about itself. Shares are 0 to 1; what this system

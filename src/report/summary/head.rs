@@ -6,7 +6,9 @@ use crate::report::model::{LatencyFigures, Report, ServerNames};
 use crate::report::page::{Page, ms_text, rate_text};
 use crate::terminal::{Line, Role};
 use crate::text::escaped;
-use crate::units::{format_bytes, format_count, format_duration, format_percent, part_of, plural};
+use crate::units::{
+    format_bytes, format_count, format_duration, format_percent, format_rate, part_of, plural,
+};
 
 use std::time::Duration;
 
@@ -266,10 +268,17 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
         );
         page.labelled("cancelled", Line::of(Role::Warning, words));
     }
-    page.labelled(
-        "rate",
-        Line::of(Role::Strong, rate_text(totals.rate_per_sec)),
-    );
+    let late_end = report.verdict.bounds.and_then(|bounds| bounds.late_end);
+    let mut line = Line::of(Role::Strong, rate_text(totals.rate_per_sec));
+    if let Some(end) = &late_end {
+        let words = format!(
+            "; {} while load was offered: the last call ended {} after it",
+            format_rate(end.rate_per_sec),
+            end.after_text()
+        );
+        line = line.add(Role::Warning, words);
+    }
+    page.labelled("rate", line);
     // Beside what was offered, where some of it came to nothing.
     if totals.failed > 0 {
         let offered =
