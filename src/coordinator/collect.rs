@@ -41,6 +41,9 @@ pub(super) struct Figures {
     pub(super) counts: Counts,
     /// Of the calls that succeeded.
     pub(super) latency: Histogram,
+    /// The same of the calls of the warm-up, which may end after it. Of a tick, not of sums.
+    warm_counts: Counts,
+    warm_latency: Histogram,
     /// For each threshold that ends the run. Of a tick, not of sums.
     pub(super) watched: Vec<WatchedCounts>,
 }
@@ -88,13 +91,22 @@ impl Figures {
     pub(super) fn clear(&mut self) {
         self.counts = Counts::default();
         self.latency.clear();
+        self.warm_counts = Counts::default();
+        self.warm_latency.clear();
         self.watched.clear();
     }
 
-    /// Adds what came after it.
+    /// Adds what came after it, but for the calls of the warm-up.
     pub(super) fn merge(&mut self, later: &Self) {
         self.counts.add(&later.counts);
         self.latency.merge(&later.latency);
+    }
+
+    /// Adds all of a tick that came after it.
+    fn merge_phases(&mut self, later: &Self) {
+        self.counts.add(&later.warm_counts);
+        self.latency.merge(&later.warm_latency);
+        self.merge(later);
     }
 }
 
@@ -393,7 +405,10 @@ impl Collector {
         let mut n_ended = 0;
         for interval in &self.recent {
             latency.merge(&interval.latency);
-            n_ended += interval.counts.ok + interval.counts.failed;
+            latency.merge(&interval.warm_latency);
+            for counts in [&interval.counts, &interval.warm_counts] {
+                n_ended += counts.ok + counts.failed;
+            }
         }
         let span = TICK.as_secs_f64() * self.recent.len().max(1) as f64;
         n_ended as f64 / span
@@ -540,14 +555,6 @@ impl Collector {
         self.latencies.remove(at).map(|(_, latency)| latency)
     }
 
-    /// The calls of the warm-up as one row, or those of a population; `None`: there is no
-    /// warm-up.
-    pub(super) fn warm_calls(&self, population: Option<usize>) -> Option<RowStats> {
-        let warm = self.warm.as_ref()?;
-        let rows = population.map_or(&self.call_rows, |at| &self.population_rows[at]);
-        Some(sum_of(rows, warm))
-    }
-
     /// All calls together, then each population of which there are figures.
     pub(super) fn groups(&self) -> impl Iterator<Item = Option<usize>> + use<> {
         std::iter::once(None).chain((0..self.population_rows.len()).map(Some))
@@ -561,20 +568,25 @@ impl Collector {
     }
 
     fn add(&mut self, number: u64, worker: usize, recorder: &Recorder) {
-        let middle = tick_middle(number);
-        let is_warm_up = is_warm_up(number, self.warm_up);
-        match &mut self.warm {
-            Some(warm) if is_warm_up => {
-                merge_warm(warm, &mut self.totals, recorder, &self.warm_rows);
-            }
-            _ => self.totals.merge(recorder),
+        let middle = tick_middle(number).max(self.warm_up_end());
+        self.totals.merge(recorder);
+        match (&mut self.warm, recorder.warm_up.as_deref()) {
+            (Some(warm), Some(tick)) => merge_warm(warm, &mut self.totals, tick, &self.warm_rows),
+            (None, Some(tick)) => self.totals.merge(tick),
+            (_, None) => {}
         }
         let stage = self
             .spans
             .iter()
             .position(|span| middle < span.end)
             .or(self.spans.len().checked_sub(1));
-        if let (Some(stage), false) = (stage, is_warm_up) {
+        // A stage begins with a call of its own where the warm-up reaches into it.
+        let has_calls = || {
+            let mut rows = self.call_rows.iter().map(|row| &recorder.rows[*row]);
+            rows.any(|row| row.started + row.finished() + row.cancelled > 0)
+        };
+        let is_begun = !is_warm_up(number, self.warm_up) || has_calls();
+        if let (Some(stage), true) = (stage, is_begun) {
             let sum = self.stages[stage].get_or_insert_default();
             for row in &self.call_rows {
                 sum.calls.merge(&recorder.rows[*row]);
@@ -589,15 +601,17 @@ impl Collector {
             }
             sum.examples.merge(&recorder.examples);
         }
-        self.iterations_started += recorder.counters.iterations_started;
-        self.iterations_completed += recorder.counters.iterations_completed;
+        for part in recorder.phases() {
+            self.iterations_started += part.counters.iterations_started;
+            self.iterations_completed += part.counters.iterations_completed;
+        }
         // Before the load begins there are no calls.
         let filed = number.max(self.first_open);
         while self.first_open + self.open.len() as u64 <= filed {
             self.open.push_back(self.spare.pop().unwrap_or_default());
         }
         if let Some(gatherer) = &mut self.gatherer {
-            let warm_rows = is_warm_up.then_some(&self.warm_rows[..]);
+            let warm_rows = self.warm.is_some().then_some(&self.warm_rows[..]);
             gatherer.add((filed - 1) / TICKS_PER_SECOND, recorder, warm_rows);
         }
         let users = self.users();
@@ -606,30 +620,43 @@ impl Collector {
         let Some(interval) = self.open.get_mut(position) else {
             return;
         };
-        let counts = &mut interval.counts;
         let is_response = self.has_response_times;
         if let Some(keeper) = &mut self.keeper {
-            for (population, arrivals) in recorder.arrivals.iter().enumerate() {
-                keeper.add_dropped((filed - 1) / TICKS_PER_SECOND, population, arrivals.dropped);
-            }
-            let kept = self.call_rows.iter().chain(&self.flow_rows);
-            for (at, row) in kept.map(|row| &recorder.rows[*row]).enumerate() {
-                keeper.add(
-                    (filed - 1) / TICKS_PER_SECOND,
-                    at,
-                    row,
-                    headline(row, is_response),
-                );
+            let second = (filed - 1) / TICKS_PER_SECOND;
+            for part in recorder.phases() {
+                for (population, arrivals) in part.arrivals.iter().enumerate() {
+                    keeper.add_dropped(second, population, arrivals.dropped);
+                }
+                let kept = self.call_rows.iter().chain(&self.flow_rows);
+                for (at, row) in kept.map(|row| &part.rows[*row]).enumerate() {
+                    keeper.add(second, at, row, headline(row, is_response));
+                }
             }
         }
-        for row in &self.call_rows {
-            let row = &recorder.rows[*row];
-            counts.add_call(row);
-            interval.latency.merge(headline(row, is_response));
-            self.started += row.started;
-            self.ok += row.ok;
-            self.failed += row.failed;
-            self.cancelled += row.cancelled;
+        let of_phases = [
+            (&mut interval.counts, &mut interval.latency),
+            (&mut interval.warm_counts, &mut interval.warm_latency),
+        ];
+        for (part, (counts, latency)) in recorder.phases().zip(of_phases) {
+            for row in &self.call_rows {
+                let row = &part.rows[*row];
+                counts.add_call(row);
+                latency.merge(headline(row, is_response));
+                self.started += row.started;
+                self.ok += row.ok;
+                self.failed += row.failed;
+                self.cancelled += row.cancelled;
+            }
+            let handshakes = match number {
+                0 => &mut self.handshakes,
+                _ => &mut counts.handshakes,
+            };
+            for row in &self.handshake_rows {
+                handshakes.add(&Handshakes::of(&part.rows[*row]));
+            }
+            counts.iterations += part.counters.iterations_started;
+            counts.arrivals += part.counters.arrivals;
+            counts.dropped += part.counters.arrivals_dropped;
         }
         interval
             .watched
@@ -637,16 +664,7 @@ impl Collector {
         for (sum, watched) in interval.watched.iter_mut().zip(&self.watched) {
             sum.add(&watched.count(recorder, stage));
         }
-        let handshakes = match number {
-            0 => &mut self.handshakes,
-            _ => &mut counts.handshakes,
-        };
-        for row in &self.handshake_rows {
-            handshakes.add(&Handshakes::of(&recorder.rows[*row]));
-        }
-        counts.iterations += recorder.counters.iterations_started;
-        counts.arrivals += recorder.counters.arrivals;
-        counts.dropped += recorder.counters.arrivals_dropped;
+        let counts = &mut interval.counts;
         counts.users = users;
         if worker == 0 {
             counts.users_sum += u64::from(users.active);
@@ -660,7 +678,7 @@ impl Collector {
             let end = Duration::from_secs(self.seconds.len() as u64 + 1);
             self.close_second(end);
         }
-        self.second.merge(interval);
+        self.second.merge_phases(interval);
         if number.is_multiple_of(TICKS_PER_SECOND) {
             self.close_second(Duration::from_secs(second + 1));
         }
@@ -734,15 +752,7 @@ fn second_latency(latency: &Histogram) -> Option<SecondLatency> {
     })
 }
 
-fn sum_of(rows: &[usize], recorder: &Recorder) -> RowStats {
-    let mut sum = RowStats::default();
-    for row in rows {
-        sum.merge(&recorder.rows[*row]);
-    }
-    sum
-}
-
-/// Takes in a tick of the warm-up. Its calls and iterations are the warm-up's
+/// Takes in what belongs to the warm-up in a tick. Its calls and iterations are the warm-up's
 /// own; sessions and connections are those of the whole run, since they are
 /// opened once and used beyond it.
 fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_rows: &[bool]) {
@@ -758,7 +768,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     warm.counters.merge(&own);
     totals.counters.merge(&of_the_run);
     warm.add_arrivals(&tick.arrivals);
-    totals.arrivals_left += tick.arrivals_left;
+    warm.arrivals_left += tick.arrivals_left;
     warm.lateness.merge(&tick.lateness);
     warm.generator_delay.merge(&tick.generator_delay);
     warm.loop_time.merge(&tick.loop_time);
@@ -780,25 +790,8 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     warm.examples.merge(&tick.examples);
 }
 
-/// Requests and iterations that began in one block and ended in the next belong to the next:
-/// so each block's `started` is what ended in it.
-pub(super) fn move_in_flight(blocks: &mut [&mut Recorder]) {
-    for at in 1..blocks.len() {
-        let (before, after) = blocks.split_at_mut(at);
-        let (Some(from), Some(to)) = (before.last_mut(), after.first_mut()) else {
-            continue;
-        };
-        for (from, to) in from.rows.iter_mut().zip(&mut to.rows) {
-            move_calls_in_flight(from, to);
-        }
-        // So do arrivals that still wait: they are begun or dropped later.
-        let moved = from.counters.under_way();
-        from.counters = from.counters.since(&moved);
-        to.counters.merge(&moved);
-    }
-}
-
-/// The same for one row of two blocks.
+/// Calls that began in one block and ended in the next belong to the next: so each block's
+/// `started` is what ended in it.
 pub(super) fn move_calls_in_flight(from: &mut RowStats, to: &mut RowStats) {
     let ended = from.ok + from.failed + from.cancelled;
     let moved = from.started.saturating_sub(ended);
@@ -809,7 +802,7 @@ pub(super) fn move_calls_in_flight(from: &mut RowStats, to: &mut RowStats) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::{Outcome, Sample};
+    use crate::metrics::{CallPhase, Outcome, Sample};
 
     fn rows() -> Vec<Row> {
         vec![Row::new(RowKind::Call, "ping")]
@@ -831,6 +824,13 @@ mod tests {
                 tried: 1,
             },
         }
+    }
+
+    /// The same, all of it the warm-up's.
+    fn of_warm_up(mut tick: Tick) -> Tick {
+        let recorded = std::mem::replace(&mut *tick.recorder, Recorder::new(1));
+        tick.recorder.warm_up = Some(Box::new(recorded));
+        tick
     }
 
     fn drain(collector: &mut Collector) -> Vec<(u64, u64)> {
@@ -880,13 +880,28 @@ mod tests {
     fn the_warm_up_is_left_out_and_nothing_is_lost() {
         let warm_up = Duration::from_millis(500);
         let mut collector = Collector::new(&rows(), 1, warm_up, false, false, Vec::new());
-        for number in 1..=4 {
-            collector.take(tick(0, number, 10));
+        for number in 1..=2 {
+            let mut tick = of_warm_up(tick(0, number, 10));
+            // It ends in the load.
+            tick.recorder.of(CallPhase::WarmUp).start(0);
+            collector.take(tick);
         }
-        drain(&mut collector);
-        let warm = collector.warm.as_ref().expect("a warm-up");
-        assert_eq!(warm.rows[0].ok, 20);
-        assert_eq!(collector.totals.rows[0].ok, 20);
+        for number in 3..=4 {
+            let mut tick = tick(0, number, 10);
+            let late = Sample::of(3_000_000, Outcome::Ok);
+            tick.recorder.of(CallPhase::WarmUp).end(0, &late);
+            collector.take(tick);
+        }
+        let of_windows: Vec<u64> = drain(&mut collector).iter().map(|it| it.1).collect();
+        assert_eq!(of_windows, [0, 0, 10, 10]);
+        let warm = &collector.warm.as_ref().expect("a warm-up").rows[0];
+        let load = &collector.totals.rows[0];
+        assert_eq!((warm.started, warm.ok), (22, 22));
+        assert_eq!((load.started, load.ok), (20, 20));
+        assert_eq!(load.service_ok.max_ns(), Some(1_000_000));
+        let second = &collector.seconds[0];
+        assert_eq!((second.started, second.ok), (42, 42));
+        assert_eq!(collector.in_flight(), 0);
     }
 
     /// What is recorded as warm-up and how long it was must be of one mind.
@@ -920,8 +935,15 @@ mod tests {
             load_to: 10.0,
         };
         let mut collector = Collector::new(&rows(), 1, warm_up, false, false, vec![span]);
-        for number in 1..=4 {
-            collector.take(tick(0, number, 10));
+        for number in 1..=2 {
+            collector.take(of_warm_up(tick(0, number, 10)));
+        }
+        for number in 3..=4 {
+            let mut tick = tick(0, number, 10);
+            tick.recorder
+                .of(CallPhase::WarmUp)
+                .record(0, 5, Outcome::Ok);
+            collector.take(tick);
         }
         drain(&mut collector);
         let stages = collector.finish(Duration::ZERO, Duration::from_secs(1));
@@ -998,34 +1020,5 @@ mod tests {
         assert_eq!(totals.generator_delay.max_ns(), Some(5_000));
         assert_eq!(totals.loop_time.max_ns(), Some(5_000));
         assert_eq!(totals.rows[0].ok, 2);
-    }
-
-    #[test]
-    fn what_is_in_flight_between_blocks_belongs_to_the_later_one() {
-        let mut first = Recorder::new(1);
-        let mut second = Recorder::new(1);
-        first.start(0);
-        first.counters.iterations_started = 1;
-        second.counters.iterations_completed = 1;
-        second.end(0, &Sample::of(1, Outcome::Ok));
-        move_in_flight(&mut [&mut first, &mut second]);
-        assert_eq!((first.rows[0].started, second.rows[0].started), (0, 1));
-        assert_eq!(first.counters.iterations_started, 0);
-        assert_eq!(second.counters.iterations_started, 1);
-    }
-
-    #[test]
-    fn an_arrival_counts_where_it_is_begun_or_dropped() {
-        let (mut warm, mut load) = (Recorder::new(0), Recorder::new(0));
-        // Ten came, three were begun and two dropped: five still wait.
-        warm.counters.arrivals = 10;
-        warm.counters.iterations_started = 3;
-        warm.counters.iterations_completed = 3;
-        warm.counters.arrivals_dropped = 2;
-        load.counters.arrivals = 20;
-        load.counters.iterations_started = 24;
-        load.counters.arrivals_dropped = 1;
-        move_in_flight(&mut [&mut warm, &mut load]);
-        assert_eq!((warm.counters.arrivals, load.counters.arrivals), (5, 25));
     }
 }

@@ -211,7 +211,11 @@ impl Level {
         let clock = SystemClock::since(crate::clock::now() + BEGIN_AHEAD);
         self.begun = clock.origin().saturating_duration_since(self.search_began);
         self.watching.load_begins(clock);
-        self.crew.broadcast(|| Command::Begin(clock.origin()));
+        let warm_up = self.collector.warm_up_end();
+        self.crew.broadcast(|| Command::Begin {
+            origin: clock.origin(),
+            warm_up,
+        });
     }
 
     /// How far the level's figures can be trusted, as far as it has got and without

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use super::collect::{Collector, move_in_flight};
+use super::collect::Collector;
 use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use crate::decide::control::arrival_length;
 use crate::error::UserError;
@@ -230,7 +230,7 @@ impl Probe {
         let mut warm_up = self.collector.warm.take();
         let mut warm_length = Duration::ZERO;
         if let Some(warm) = &mut warm_up {
-            move_in_flight(&mut [warm, &mut totals]);
+            warm.forget_arrivals_left();
             totals.examples.merge(&warm.examples);
             warm_length = self.collector.warm_up_end().min(elapsed);
         }

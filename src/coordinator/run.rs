@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::never;
 
-use super::collect::{Collector, Figures, move_calls_in_flight, move_in_flight};
+use super::collect::{Collector, Figures, move_calls_in_flight};
 use super::crew::{Crew, CrewOptions, CrewRole, Word};
 use super::guard::AbortGuard;
 use super::interrupts::Interrupts;
@@ -273,7 +273,11 @@ impl<'a> Coordinator<'a> {
         }
         self.observer.started(&self.start);
         self.watching.load_begins(clock);
-        self.broadcast(|| Command::Begin(clock.origin()));
+        let warm_up = self.collector.warm_up_end();
+        self.broadcast(|| Command::Begin {
+            origin: clock.origin(),
+            warm_up,
+        });
         let mut happening = Happening::Nothing;
         while !self.have_all_ended() {
             let now = clock.now();
@@ -675,10 +679,9 @@ impl<'a> Coordinator<'a> {
         self.watch_seconds();
         self.tell_seconds();
         for group in self.collector.groups() {
-            // What the warm-up began and a stage ended belongs to the stage.
-            let mut before = self.collector.warm_calls(group);
+            // What one stage began and another one ended belongs to the latter.
             let stages = stages.iter_mut().map(|stage| stage.calls_mut(group));
-            let mut blocks: Vec<_> = before.iter_mut().chain(stages).collect();
+            let mut blocks: Vec<_> = stages.collect();
             for at in 1..blocks.len() {
                 let (from, to) = blocks.split_at_mut(at);
                 move_calls_in_flight(from[at - 1], to[0]);
@@ -687,7 +690,7 @@ impl<'a> Coordinator<'a> {
         let mut totals = std::mem::take(&mut self.collector.totals);
         let mut warm_up = self.collector.warm.take();
         if let Some(warm) = &mut warm_up {
-            move_in_flight(&mut [warm, &mut totals]);
+            warm.forget_arrivals_left();
             totals.examples.merge(&warm.examples);
         }
         totals.forget_arrivals_left();

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::metrics::{Counters, Recorder};
+use crate::metrics::Recorder;
 use crate::outcome::RowsRecorded;
 
 /// A second by row: what counts, and what is the warm-up's.
@@ -13,6 +13,21 @@ use crate::outcome::RowsRecorded;
 pub(super) struct Gathered {
     pub(super) load: RowsRecorded,
     pub(super) warm_up: RowsRecorded,
+}
+
+impl Gathered {
+    fn add_warm_up(&mut self, recorder: &Recorder, warm_rows: &[bool]) {
+        let (own, of_the_run) = recorder.counters.split_warm_up();
+        self.warm_up.counters.merge(&own);
+        self.load.counters.merge(&of_the_run);
+        for ((at, row), is_warm) in recorder.rows.iter().enumerate().zip(warm_rows) {
+            let into = match is_warm {
+                true => &mut self.warm_up,
+                false => &mut self.load,
+            };
+            into.add_row(at, row);
+        }
+    }
 }
 
 /// The seconds that are not complete, and those that nobody was told of.
@@ -39,7 +54,7 @@ impl Gatherer {
     }
 
     /// Adds what one worker recorded in a second that is not complete. `warm_rows`: the
-    /// rows that the warm-up keeps to itself; none: it is not part of it.
+    /// rows that the warm-up keeps to itself; `None`: there is no warm-up.
     pub(super) fn add(&mut self, second: u64, recorder: &Recorder, warm_rows: Option<&[bool]>) {
         let second = second.max(self.first_open);
         let position = usize::try_from(second - self.first_open).unwrap_or(usize::MAX);
@@ -51,23 +66,11 @@ impl Gatherer {
             self.open.push_back(gathered);
         }
         let gathered = &mut self.open[position];
-        let (own, of_the_run) = match warm_rows {
-            Some(_) => recorder.counters.split_warm_up(),
-            None => (Counters::default(), recorder.counters),
-        };
-        gathered.warm_up.counters.merge(&own);
-        gathered.load.counters.merge(&of_the_run);
-        for (at, row) in recorder.rows.iter().enumerate() {
-            if row.started + row.finished() + row.cancelled == 0 {
-                continue;
-            }
-            let is_warm = warm_rows.is_some_and(|rows| rows[at]);
-            let into = if is_warm {
-                &mut gathered.warm_up
-            } else {
-                &mut gathered.load
-            };
-            into.rows[at].merge(row);
+        gathered.load.add(recorder);
+        match (recorder.warm_up.as_deref(), warm_rows) {
+            (Some(warm_up), Some(warm_rows)) => gathered.add_warm_up(warm_up, warm_rows),
+            (Some(warm_up), None) => gathered.load.add(warm_up),
+            (None, _) => {}
         }
     }
 
@@ -121,12 +124,14 @@ mod tests {
     #[test]
     fn late_ticks_lose_nothing_and_the_warm_up_keeps_its_own() {
         let mut gatherer = Gatherer::new(2);
-        gatherer.add(0, &recorder([3, 1]), Some(&[true, false]));
-        gatherer.add(1, &recorder([5, 0]), None);
-        gatherer.add(0, &recorder([2, 0]), None);
+        let warm_rows = Some(&[true, false][..]);
+        let mut both = recorder([2, 0]);
+        both.warm_up = Some(Box::new(recorder([3, 1])));
+        gatherer.add(0, &both, warm_rows);
+        gatherer.add(1, &recorder([5, 0]), warm_rows);
         gatherer.close();
         // Its second is over: it is told with the next one.
-        gatherer.add(0, &recorder([7, 0]), None);
+        gatherer.add(0, &recorder([7, 0]), warm_rows);
         gatherer.close();
         gatherer.close();
         let told = std::iter::from_fn(|| {

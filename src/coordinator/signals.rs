@@ -93,7 +93,8 @@ impl Signals {
         let is_over = self.load_end.is_some_and(|end| tick_middle(number) > end);
         if !is_warm_up(number, self.warm_up) && !is_over {
             self.measured[worker].merge(usage);
-            self.connects += recorder.counters.connections;
+            let parts = recorder.phases();
+            self.connects += parts.map(|part| part.counters.connections).sum::<u64>();
         }
         let n_workers = self.measured.len();
         let Some(part) = self.part((number - 1) / TICKS_PER_SECOND) else {
@@ -101,10 +102,12 @@ impl Signals {
         };
         part.usages.resize(n_workers, WorkerUsage::default());
         part.usages[worker].merge(usage);
-        part.lateness.merge(&recorder.lateness);
-        part.delay.merge(&recorder.generator_delay);
-        part.begun += recorder.counters.iterations_started;
-        part.connects += recorder.counters.connections;
+        for recorder in recorder.phases() {
+            part.lateness.merge(&recorder.lateness);
+            part.delay.merge(&recorder.generator_delay);
+            part.begun += recorder.counters.iterations_started;
+            part.connects += recorder.counters.connections;
+        }
     }
 
     /// What the host took up to now, over `span`, most of it in this second.

@@ -87,16 +87,4 @@ impl Counters {
         };
         (own, self.since(&own))
     }
-
-    /// Iterations that have begun and not ended, and arrivals that still wait.
-    pub fn under_way(&self) -> Self {
-        let begun = self.arrivals_dropped + self.iterations_started;
-        Self {
-            arrivals: self.arrivals.saturating_sub(begun),
-            iterations_started: self
-                .iterations_started
-                .saturating_sub(self.iterations_completed),
-            ..Self::default()
-        }
-    }
 }

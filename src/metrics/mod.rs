@@ -51,7 +51,8 @@ pub use listening::{ListenTally, NameCounts};
 pub use quantile::Quantile;
 pub use quantile_interval::share_interval;
 pub use recorder::{
-    Examples, Messages, Outcome, Recorder, RowStats, Sample, SettledArrivals, Sizes, add_boxed,
+    CallPhase, Examples, Messages, Outcome, Recorder, RowStats, Sample, SettledArrivals, Sizes,
+    add_boxed,
 };
 pub use slowest::{CallPhases, SLOWEST_KEPT, SlowCall, SlowestCalls};
 pub use spread::{ServedCall, ServerTally, Spread};

@@ -24,6 +24,16 @@ pub enum Outcome<'a> {
     Cancelled,
 }
 
+/// The part of a run that a request belongs to, whenever it ends: the one in which it was
+/// due, or was sent where it has no intended start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallPhase {
+    /// Shown apart.
+    WarmUp,
+    /// What all other figures are of.
+    Load,
+}
+
 /// One request that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sample<'a> {
@@ -401,6 +411,8 @@ pub struct Recorder {
     pub examples: Examples,
     /// Exchanges whose answer was not what the plan expects.
     pub violations: Violations,
+    /// In a recorder of a worker: what belongs to the warm-up; `None` until something does.
+    pub warm_up: Option<Box<Self>>,
 }
 
 impl Recorder {
@@ -410,6 +422,32 @@ impl Recorder {
             rows: (0..n_rows).map(|_| RowStats::default()).collect(),
             ..Self::default()
         }
+    }
+
+    /// Where the requests of a phase are recorded.
+    #[inline]
+    pub fn of(&mut self, phase: CallPhase) -> &mut Self {
+        match phase {
+            CallPhase::Load => self,
+            CallPhase::WarmUp => self.of_warm_up(),
+        }
+    }
+
+    #[cold]
+    fn of_warm_up(&mut self) -> &mut Self {
+        let rows = &self.rows;
+        self.warm_up.get_or_insert_with(|| {
+            let mut recorder = Self::new(rows.len());
+            for (own, row) in recorder.rows.iter_mut().zip(rows) {
+                own.sizes = row.sizes.as_ref().map(|_| Box::default());
+            }
+            Box::new(recorder)
+        })
+    }
+
+    /// It, and what belongs to the warm-up.
+    pub fn phases(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(self.warm_up.as_deref())
     }
 
     /// A request of the row has begun.
@@ -512,7 +550,7 @@ impl Recorder {
         self.rows[row].add_unchecked(reason, 1);
     }
 
-    /// Adds another recorder with the same rows.
+    /// Adds another recorder with the same rows, but for its warm-up.
     pub fn merge(&mut self, other: &Self) {
         debug_assert_eq!(self.rows.len(), other.rows.len());
         for (row, more) in self.rows.iter_mut().zip(&other.rows) {
@@ -534,6 +572,14 @@ impl Recorder {
         self.violations.merge(&other.violations);
     }
 
+    /// Adds all of another recorder with the same rows.
+    pub fn merge_phases(&mut self, other: &Self) {
+        self.merge(other);
+        if let Some(warm_up) = &other.warm_up {
+            self.of_warm_up().merge(warm_up);
+        }
+    }
+
     /// Adds arrivals by population; the counters have them, too.
     pub fn add_arrivals(&mut self, by_population: &[SettledArrivals]) {
         for (population, more) in by_population.iter().enumerate() {
@@ -549,6 +595,9 @@ impl Recorder {
         self.lateness.clear();
         self.generator_delay.clear();
         self.loop_time.clear();
+        if let Some(warm_up) = &mut self.warm_up {
+            warm_up.forget_opening();
+        }
     }
 
     /// Empties it and keeps its memory.
@@ -559,6 +608,7 @@ impl Recorder {
         self.counters = Counters::default();
         self.arrivals.clear();
         self.arrivals_left = 0;
+        self.warm_up = None;
         self.forget_opening();
         self.tls = None;
         self.waits = AskedWaits::default();

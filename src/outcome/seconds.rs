@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::metrics::{Counters, RowStats};
+use crate::metrics::{Counters, Recorder, RowStats};
 
 /// What was recorded in a second.
 #[derive(Debug)]
@@ -42,6 +42,21 @@ impl RowsRecorded {
         Self {
             rows: (0..n_rows).map(|_| RowStats::default()).collect(),
             counters: Counters::default(),
+        }
+    }
+
+    /// Adds what a recorder of the same rows has.
+    pub fn add(&mut self, recorder: &Recorder) {
+        self.counters.merge(&recorder.counters);
+        for (at, row) in recorder.rows.iter().enumerate() {
+            self.add_row(at, row);
+        }
+    }
+
+    /// Adds to one of the rows.
+    pub fn add_row(&mut self, at: usize, row: &RowStats) {
+        if row.started + row.finished() + row.cancelled > 0 {
+            self.rows[at].merge(row);
         }
     }
 

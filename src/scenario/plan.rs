@@ -67,7 +67,7 @@ pub struct Plan {
     /// When the run ends.
     #[serde(flatten)]
     pub stop: StopRule,
-    /// Run and shown, but left out of the figures.
+    /// What is due or sent in it is run and shown, but left out of the figures.
     #[serde(rename = "warm_up_secs", serialize_with = "as_secs")]
     pub warm_up: Duration,
     /// What virtual users do: each iteration is one of these. Not empty.

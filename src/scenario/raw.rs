@@ -259,7 +259,7 @@ keys! {
         think: ThinkTime = Own { read: read_think, schema: think_schema },
         /// Each user starts an iteration at this interval; not with `think`.
         pacing: Duration = LENGTH,
-        /// Run and shown, but left out of the figures.
+        /// What is due or sent in this time is run and shown, but left out of the figures.
         warm_up: Duration = LENGTH_OR_ZERO,
         /// When a user ends its session and opens another; kept for the whole run unless
         /// given.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use parking_lot::Mutex;
 
-use super::point::{CarriedRequests, SinkPoint};
+use super::point::SinkPoint;
 use super::pump::{self, OpenSink, SinkEnd, SinkTally};
 use super::run::SinkRun;
 use crate::clock;
@@ -66,7 +66,6 @@ pub struct Feed<'a, O: Observer + ?Sized> {
     /// Opened and not started: the load has not begun.
     open: Vec<OpenSink>,
     outlets: Vec<Outlet>,
-    carried: CarriedRequests,
     /// Sinks whose thread could not be started.
     fates: Vec<ExportFigures>,
     end_max: Duration,
@@ -96,7 +95,6 @@ impl<'a, O: Observer + ?Sized> Feed<'a, O> {
             context,
             open: sinks,
             outlets: Vec::new(),
-            carried: CarriedRequests::default(),
             fates: Vec::new(),
             end_max: END_MAX,
         }
@@ -267,8 +265,7 @@ impl<O: Observer + ?Sized> Observer for Feed<'_, O> {
 
     fn second(&mut self, second: &SecondRows<'_>) {
         self.observer.second(second);
-        let mut point = SinkPoint::of(second);
-        self.carried.settle(&mut point);
+        let point = SinkPoint::of(second);
         if let Some((last, others)) = self.outlets.split_last_mut() {
             for outlet in others {
                 outlet.offer(point.clone());

@@ -44,8 +44,6 @@ struct NdjsonLine<'a> {
     subject: Option<String>,
     flow: Option<String>,
     population: Option<&'a str>,
-    /// Of the warm-up: those that ended in it. In the first line that counts: with those
-    /// that the warm-up began and did not end.
     started: u64,
     ok: u64,
     failed: u64,

@@ -15,8 +15,6 @@ pub(super) struct SinkSum {
     run: Arc<SinkRun>,
     rows: Vec<RowSum>,
     counters: Counters,
-    /// Those of the warm-up.
-    warm: Counters,
     last: Option<SinkPoint>,
     /// The end of the last point, on the run's clock.
     elapsed: Duration,
@@ -36,7 +34,6 @@ impl SinkSum {
             run,
             rows,
             counters: Counters::default(),
-            warm: Counters::default(),
             last: None,
             elapsed: Duration::ZERO,
         }
@@ -49,7 +46,6 @@ impl SinkSum {
             sum.has_any = true;
         }
         self.counters.merge(&point.load.counters);
-        self.warm.merge(&point.warm_up.counters);
         // What was recorded after the end is no time of the run.
         if !point.length.is_zero() {
             self.elapsed = point.at + point.length;
@@ -68,13 +64,6 @@ impl SinkSum {
         }
     }
 
-    /// What is counted, with what the warm-up began and did not end.
-    fn counters(&self) -> Counters {
-        let mut counters = self.counters;
-        counters.merge(&self.warm.under_way());
-        counters
-    }
-
     /// The figures at the end of the last point.
     pub(super) fn reading(&self) -> MetricsReading<'_> {
         let rows = self.run.rows.iter().zip(&self.rows);
@@ -87,7 +76,7 @@ impl SinkSum {
             in_flight: last.map(|it| it.in_flight),
             is_limited: last.map(|it| it.is_limited),
             level: last.and_then(|it| it.level),
-            counters: self.counters(),
+            counters: self.counters,
             rows: rows
                 .filter_map(|(row, sum)| self.run.reading(row, sum))
                 .collect(),

@@ -59,7 +59,9 @@ fn wait_for_origin(shared: &Shared) -> Option<Instant> {
 
 fn arrive(shared: &Shared, population: usize, intended: Instant) {
     let queue = &shared.queues[population];
-    shared.count(|counters| counters.arrivals += 1);
+    let mut recorder = shared.recorder.borrow_mut();
+    let of_phase = recorder.of(shared.phase(Some(intended)));
+    of_phase.counters.arrivals += 1;
     let idle = queue.idle.borrow_mut().pop();
     if let Some(user) = idle {
         queue.arrivals.borrow_mut().push_back(intended);
@@ -68,6 +70,6 @@ fn arrive(shared: &Shared, population: usize, intended: Instant) {
     }
     let waits = shared.waiting.as_ref();
     if !waits.is_some_and(|it| it.offer(population, intended)) {
-        shared.recorder.borrow_mut().drop_arrivals(population, 1);
+        of_phase.drop_arrivals(population, 1);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::check::{AnswerDesk, WaitingAnswer};
 use super::script::FlowCall;
-use super::shared::Shared;
+use super::shared::{BegunRequest, Shared};
 use crate::client::{CallReport, Session, Trouble};
 use crate::clock::Utc;
 use crate::expect::{Answer, Checked, is_equal};
@@ -139,20 +139,20 @@ impl Shared {
     #[inline(never)]
     pub(super) fn judge(
         &self,
-        call: &FlowCall,
+        (call, begun): (&FlowCall, BegunRequest),
         is_last: bool,
         report: &mut CallReport,
         session: &mut Session,
         taking: Taking<'_>,
     ) -> bool {
-        self.judge_markers(call.row, call.is_marked, report, session);
+        self.judge_markers(begun, call.is_marked, report, session);
         let Some(at) = call.check else { return true };
         if !self.script.checks[at].is_for(report) {
             return false;
         }
         let free = self.checks.free.borrow_mut().pop();
         let desk = free.unwrap_or_else(|| Rc::new(RefCell::new(AnswerDesk::new(report.sent))));
-        let is_met = self.judge_at(&desk, at, (call, is_last), report, session, taking);
+        let is_met = self.judge_at(&desk, at, (call, begun, is_last), report, session, taking);
         let free = &mut *self.checks.free.borrow_mut();
         if free.len() < DESKS_KEPT {
             free.push(desk);
@@ -164,7 +164,7 @@ impl Shared {
         &self,
         desk: &Rc<RefCell<AnswerDesk>>,
         at: usize,
-        (call, is_last): (&FlowCall, bool),
+        (call, begun, is_last): (&FlowCall, BegunRequest, bool),
         report: &mut CallReport,
         session: &Session,
         taking: Taking<'_>,
@@ -202,7 +202,9 @@ impl Shared {
             taking.secrets.keep(place(value), &json);
         }
         if let Some(reason) = checked.unchecked {
-            self.recorder.borrow_mut().unchecked(call.row, reason.id());
+            let mut recorder = self.recorder.borrow_mut();
+            recorder.of(begun.phase).unchecked(call.row, reason.id());
+            drop(recorder);
             self.last_unchecked.set(Some(reason));
         }
         let Some((failure, message)) = checked.failure else {
@@ -228,7 +230,7 @@ impl Shared {
                 .as_deref()
                 .or(report.error_text.as_deref());
             let message = self.keep_evidence(
-                call.row,
+                begun,
                 failure,
                 &message,
                 answer,
@@ -245,7 +247,7 @@ impl Shared {
     #[inline(never)]
     pub(super) fn judge_markers(
         &self,
-        row: usize,
+        begun: BegunRequest,
         is_marked: bool,
         report: &mut CallReport,
         session: &mut Session,
@@ -262,7 +264,7 @@ impl Shared {
         }
         let request = session.last_request();
         let n_foreign = u64::from(found.n_foreign() > 0);
-        let Some(foreign) = self.foreign(row, found, n_foreign, request) else {
+        let Some(foreign) = self.foreign(begun, found, n_foreign, request) else {
             return;
         };
         report.result = Err(foreign);
@@ -276,7 +278,7 @@ impl Shared {
     /// a stream, that had one of another user; `request` is what was sent for it.
     pub(super) fn foreign(
         &self,
-        row: usize,
+        begun: BegunRequest,
         found: FoundMarkers,
         n_foreign: u64,
         request: &[u8],
@@ -295,7 +297,7 @@ impl Shared {
             true => "not shown, since steps take secrets out of answers",
             false => &foreign.excerpt,
         };
-        self.keep_evidence(row, failure, &message, Some(answer), request, None);
+        self.keep_evidence(begun, failure, &message, Some(answer), request, None);
         Some(Trouble::failed(failure, message))
     }
 
@@ -320,16 +322,20 @@ impl Shared {
     #[cold]
     pub(super) fn keep_traced(
         &self,
-        row: usize,
+        begun: BegunRequest,
         (failure, message): (Failure, &str),
         report: &CallReport,
         request: &[u8],
         trace: Option<u128>,
     ) {
-        if self.recorder.borrow().violations.wants(row, failure) {
+        let mut recorder = self.recorder.borrow_mut();
+        let violations = &recorder.of(begun.phase).violations;
+        let is_wanted = violations.wants(begun.row, failure);
+        drop(recorder);
+        if is_wanted {
             let of_error = report.error_text.as_deref();
             let answer = report.result_text.as_deref().or(of_error);
-            self.keep_evidence(row, failure, message, answer, request, trace);
+            self.keep_evidence(begun, failure, message, answer, request, trace);
         }
     }
 
@@ -338,7 +344,7 @@ impl Shared {
     /// cleaned: that takes a look at the whole answer, and every call may fail.
     fn keep_evidence(
         &self,
-        row: usize,
+        begun: BegunRequest,
         failure: Failure,
         message: &str,
         answer: Option<&str>,
@@ -346,7 +352,8 @@ impl Shared {
         trace: Option<u128>,
     ) -> String {
         let mut recorder = self.recorder.borrow_mut();
-        let is_evidence = recorder.violations.wants(row, failure);
+        let recorder = recorder.of(begun.phase);
+        let is_evidence = recorder.violations.wants(begun.row, failure);
         let is_example = recorder.examples.calls.wants(failure, message);
         if !is_evidence && !is_example && self.script.witness().is_none() {
             return String::new();
@@ -366,7 +373,7 @@ impl Shared {
         let texts = [message, &request, answer];
         let [message, request, answer] = redactor.cleaned_exchange(texts, [&request, answer]);
         recorder.violations.keep(Violation {
-            row,
+            row: begun.row,
             failure,
             message: message.clone(),
             request,

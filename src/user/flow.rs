@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::cells::DataCell;
 use super::checks::Taking;
 use super::script::{Flow, FlowCall, FlowStep, Script, TaskRows, Turn, TurnForm};
-use super::shared::Shared;
+use super::shared::{BegunRequest, Shared};
 use super::virtual_user::{After, KeptValues, VirtualUser, pause};
 use crate::client::{CallReport, PreparedCall, Session, TaskStep, Trouble};
 use crate::marker::Marker;
@@ -133,9 +133,7 @@ impl VirtualUser {
         let shared = Rc::clone(&self.shared);
         let intended = iteration.intended;
         let began = crate::clock::now();
-        for row in [rows.whole, rows.busy] {
-            shared.start(row);
-        }
+        let [of_whole, of_busy] = [rows.whole, rows.busy].map(|row| shared.start(row, intended));
         let after = self.do_steps(iteration);
         let tally = iteration.tally.take().unwrap_or_default();
         let sent = tally.sent.unwrap_or(began);
@@ -151,8 +149,8 @@ impl VirtualUser {
             end: sent + tally.busy,
             ..whole.clone()
         };
-        shared.end(rows.whole, &whole, intended);
-        shared.end(rows.busy, &busy, intended);
+        shared.end(of_whole, &whole, intended);
+        shared.end(of_busy, &busy, intended);
         after
     }
 
@@ -243,15 +241,15 @@ impl VirtualUser {
         };
         for call in &turn.calls {
             for _ in 0..turn.parallel {
-                shared.start(call.row);
+                let request = shared.start(call.row, iteration.intended);
                 let known = Some((call, &self.values[..]));
                 shared.show(call.row, known, &report, &mut self.session);
-                shared.end(call.row, &report, iteration.intended);
+                shared.end(request, &report, iteration.intended);
             }
         }
         if let TurnForm::Several(row) = turn.form {
-            shared.start(row);
-            shared.end(row, &report, iteration.intended);
+            let request = shared.start(row, iteration.intended);
+            shared.end(request, &report, iteration.intended);
         }
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);
@@ -456,7 +454,7 @@ impl VirtualUser {
         if !call.drawn.is_empty() {
             self.draw(iteration.flow, call);
         }
-        self.shared.start(call.row);
+        let begun = self.shared.start(call.row, iteration.intended);
         let mut report = make(self);
         self.shared.lands(call.row);
         let mut is_met = true;
@@ -469,14 +467,14 @@ impl VirtualUser {
             let session = &mut self.session;
             is_met = self
                 .shared
-                .judge(call, is_last, &mut report, session, taking);
+                .judge((call, begun), is_last, &mut report, session, taking);
             self.answered_at = Some(report.end);
         }
         let known = Some((call, &self.values[..]));
         let session = &mut self.session;
         self.shared.show(call.row, known, &report, session);
         let request = self.session.last_request();
-        self.record(call, &report, request, iteration.intended);
+        self.record((call, begun), &report, request, iteration.intended);
         if let Some(tally) = &mut iteration.tally {
             tally.add(&report);
         }
@@ -486,27 +484,27 @@ impl VirtualUser {
     /// Records a call that has landed.
     fn record(
         &self,
-        call: &FlowCall,
+        (call, begun): (&FlowCall, BegunRequest),
         report: &CallReport,
         request: &[u8],
         intended: Option<Instant>,
     ) {
         if let Some(intended) = intended {
-            self.shared.late(self.could_start(intended), report.sent);
+            let could_start = self.could_start(intended);
+            self.shared.late(begun.phase, could_start, report.sent);
         }
         if let Err(Trouble::Failed { failure, message }) = &report.result
             && !self.shared.script.plan.trace.is_off()
         {
             let trace = call.trace.and_then(|slot| trace_id(&self.values[slot]));
             let told = (*failure, message.as_str());
-            self.shared
-                .keep_traced(call.row, told, report, request, trace);
+            self.shared.keep_traced(begun, told, report, request, trace);
         }
-        self.shared.ended(call.row, report, intended);
-        if report.result.is_ok() && self.shared.is_slow(call.row, report, intended) {
+        self.shared.ended(begun, report, intended);
+        if report.result.is_ok() && self.shared.is_slow(begun, report, intended) {
             let trace = call.trace.and_then(|slot| trace_id(&self.values[slot]));
             let shared = &self.shared;
-            shared.keep_slow(call.row, report, intended, (self.vu, trace));
+            shared.keep_slow(begun, report, intended, (self.vu, trace));
         }
     }
 
@@ -522,9 +520,10 @@ impl VirtualUser {
             self.lanes.push(Some(self.session.beside()));
         }
         let began = crate::clock::now();
-        if let TurnForm::Several(turn_row) = turn.form {
-            shared.start(turn_row);
-        }
+        let of_turn = match turn.form {
+            TurnForm::Several(row) => Some(shared.start(row, iteration.intended)),
+            _ => None,
+        };
         let mut begun = Vec::new();
         let mut calls: Vec<Box<dyn FnOnce() -> (Session, CallReport)>> = Vec::new();
         for (at, call) in at_once.enumerate() {
@@ -533,8 +532,7 @@ impl VirtualUser {
             };
             // Each of them has values of its own.
             self.draw(iteration.flow, call);
-            shared.start(call.row);
-            begun.push((at, call));
+            begun.push((at, call, shared.start(call.row, iteration.intended)));
             let (values, shared) = (self.values.clone(), Rc::clone(&shared));
             let (call, task) = (call.call.clone(), call.task);
             calls.push(Box::new(move || {
@@ -549,13 +547,13 @@ impl VirtualUser {
         let mut after = After::Fine;
         let mut is_met = true;
         let ended = run_all(calls.into_iter());
-        for (_, call) in &begun {
+        for (_, call, _) in &begun {
             shared.lands(call.row);
         }
-        for ((at, call), ended) in begun.into_iter().zip(ended) {
+        for ((at, call, request), ended) in begun.into_iter().zip(ended) {
             let Some((mut session, mut report)) = ended else {
                 let report = no_stack(began);
-                shared.ended(call.row, &report, iteration.intended);
+                shared.ended(request, &report, iteration.intended);
                 whole = Some(report);
                 continue;
             };
@@ -564,10 +562,11 @@ impl VirtualUser {
                 random: &mut self.random_of_checks,
                 secrets: &mut self.secrets,
             };
-            is_met &= shared.judge(call, is_last, &mut report, &mut session, taking);
+            let begun = (call, request);
+            is_met &= shared.judge(begun, is_last, &mut report, &mut session, taking);
             let known = Some((call, &self.values[..]));
             shared.show(call.row, known, &report, &mut session);
-            self.record(call, &report, session.last_request(), iteration.intended);
+            self.record(begun, &report, session.last_request(), iteration.intended);
             if self.after(&report) != After::Fine {
                 after = self.after(&report);
             }
@@ -581,8 +580,8 @@ impl VirtualUser {
         let Some(whole) = whole else {
             return StepEnd::STOPPED;
         };
-        if let TurnForm::Several(turn_row) = turn.form {
-            shared.end(turn_row, &whole, iteration.intended);
+        if let Some(request) = of_turn {
+            shared.end(request, &whole, iteration.intended);
         }
         if let Some(tally) = &mut iteration.tally {
             tally.add(&whole);
@@ -611,8 +610,8 @@ fn call_task(
             TaskStep::Polled => rows.polled,
         };
         // It counts when it has ended: what it was is not known before.
-        shared.start(row);
-        shared.ended(row, report, None);
+        let request = shared.start(row, Some(report.sent));
+        shared.ended(request, report, None);
     })
 }
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, a_little_longer};
-use super::shared::Shared;
+use super::shared::{BegunRequest, Shared};
 use crate::client::{CallReport, Heard, HeldStream, TokenCell, Trouble};
 use crate::marker::FoundMarkers;
 use crate::metrics::{ConnectFailure, Failure, ListenTally};
@@ -152,7 +152,7 @@ impl Listening {
     fn open(&mut self) -> AfterStream {
         let row = self.row;
         let resumes = self.listener.resumes();
-        self.shared.start(row);
+        let request = self.shared.start(row, None);
         let deadline = crate::clock::now() + self.shared.script.plan.timeout;
         let shared = Rc::clone(&self.shared);
         let mut say = |heard: &Heard<'_>| count_message(&shared, heard);
@@ -166,7 +166,7 @@ impl Listening {
         {
             report.result = Err(foreign);
         }
-        self.shared.end(row, &report, None);
+        self.shared.end(request, &report, None);
         self.count();
         // A server that refuses the new one as well would take another at once, and another.
         let may_renew = !std::mem::take(&mut self.has_new_token);
@@ -282,7 +282,11 @@ impl Listening {
         self.shared.script.marks.as_ref()?;
         let found = take(&mut self.listener);
         let n_foreign = found.n_foreign();
-        self.shared.foreign(self.row, found, n_foreign, &[])
+        let request = BegunRequest {
+            row: self.row,
+            phase: self.shared.phase(None),
+        };
+        self.shared.foreign(request, found, n_foreign, &[])
     }
 
     /// Counts what the listener has done.
@@ -315,12 +319,12 @@ impl Drop for Listening {
         // The system had no room for its stack.
         let failure = Failure::Connect(ConnectFailure::NoResources);
         let message = "no memory mapping is left for the stack of a task";
-        self.shared.start(self.row);
+        let request = self.shared.start(self.row, None);
         let report = CallReport {
             result: Err(Trouble::failed(failure, message)),
             ..CallReport::began(crate::clock::now())
         };
-        self.shared.end(self.row, &report, None);
+        self.shared.end(request, &report, None);
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::budget::BudgetShare;
 use super::check::Checks;
@@ -15,7 +15,8 @@ use crate::client::{CallReport, Observed, RefusedToken, Session, TokenCell, Trou
 use crate::expect::Unchecked;
 use crate::load::LoadUnit;
 use crate::metrics::{
-    AskedWaits, Counters, Failure, ListenTally, Outcome, Recorder, Sample, ServedCall, SlowCall,
+    AskedWaits, CallPhase, Counters, Failure, ListenTally, Outcome, Recorder, Sample, ServedCall,
+    SlowCall,
 };
 use crate::outcome::{RowKind, Seen, Witness};
 use crate::scheduler::{TaskId, Wake, Worked, current_task, park, unpark};
@@ -35,6 +36,10 @@ pub struct Shared {
     pub stopping: Cell<bool>,
     /// The start of the load; `None` while sessions are opened before it.
     pub origin: Cell<Option<Instant>>,
+    /// The end of the warm-up, or the start of the load without one; `None` as above.
+    measured_from: Cell<Option<Instant>>,
+    /// What begins now, and was due at no moment of its own, belongs to the warm-up.
+    is_warming_up: Cell<bool>,
     /// Users that run, whether their session is open or not.
     pub n_active: Cell<u32>,
     /// Users whose session is open.
@@ -78,6 +83,15 @@ pub struct Shared {
     tokens: RefCell<HashMap<u32, Rc<TokenCell>>>,
 }
 
+/// A request that has begun.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub(super) struct BegunRequest {
+    /// Where it is recorded.
+    pub(super) row: usize,
+    pub(super) phase: CallPhase,
+}
+
 /// What the users of a population wait in, in the open model.
 #[derive(Default)]
 pub(super) struct ArrivalQueue {
@@ -108,6 +122,8 @@ impl Shared {
             target_vus: Cell::new(0),
             stopping: Cell::new(false),
             origin: Cell::new(None),
+            measured_from: Cell::new(None),
+            is_warming_up: Cell::new(true),
             n_active: Cell::new(0),
             n_ready: Cell::new(0),
             n_tried: Cell::new(0),
@@ -203,6 +219,38 @@ impl Shared {
         token.number() != number
     }
 
+    /// The load begins at this instant, with a warm-up of this length.
+    pub fn begin(&self, origin: Instant, warm_up: Duration) {
+        self.origin.set(Some(origin));
+        self.measured_from.set(origin.checked_add(warm_up));
+        self.is_warming_up.set(!warm_up.is_zero());
+        // What was before is not part of the load.
+        self.recorder.borrow_mut().forget_opening();
+        self.rouse();
+    }
+
+    /// Ends the warm-up if its time is over: asked at each tick, so that no call has to ask
+    /// the clock.
+    pub fn look_for_warm_up_end(&self) {
+        let is_over = |from| crate::clock::now() >= from;
+        if self.is_warming_up.get() && self.measured_from.get().is_some_and(is_over) {
+            self.is_warming_up.set(false);
+        }
+    }
+
+    /// The phase of what begins now. `intended`: when it was due, where it was.
+    #[inline]
+    pub fn phase(&self, intended: Option<Instant>) -> CallPhase {
+        let is_warm_up = match (intended, self.measured_from.get()) {
+            (Some(intended), Some(from)) => intended < from,
+            _ => self.is_warming_up.get(),
+        };
+        match is_warm_up {
+            true => CallPhase::WarmUp,
+            false => CallPhase::Load,
+        }
+    }
+
     /// Whether iterations are arrivals.
     pub fn is_open_model(&self) -> bool {
         self.script.plan.load.unit() == LoadUnit::Rate
@@ -260,12 +308,16 @@ impl Shared {
         self.stopping.set(true);
         let has_all = self.budget.is_spent();
         for (population, queue) in self.queues.iter().enumerate() {
-            let n_elsewhere = self.waiting.as_ref().map_or(0, |it| it.clear(population));
-            let n_waiting = queue.arrivals.take().len() as u64 + n_elsewhere;
+            let elsewhere = self.waiting.as_ref().map(|it| it.clear(population));
+            let waiting = queue.arrivals.take().into_iter();
+            let waiting = waiting.chain(elsewhere.into_iter().flatten());
             let recorder = &mut self.recorder.borrow_mut();
-            match has_all {
-                true => recorder.arrivals_left += n_waiting,
-                false => recorder.drop_arrivals(population, n_waiting),
+            for intended in waiting {
+                let recorder = recorder.of(self.phase(Some(intended)));
+                match has_all {
+                    true => recorder.arrivals_left += 1,
+                    false => recorder.drop_arrivals(population, 1),
+                }
             }
         }
         self.rouse();
@@ -329,9 +381,10 @@ impl Shared {
         });
     }
 
-    /// A request of the row begins.
-    pub(super) fn start(&self, row: usize) {
-        self.recorder.borrow_mut().start(row);
+    /// A request of the row begins. `intended`: when it was due, where it was.
+    pub(super) fn start(&self, row: usize, intended: Option<Instant>) -> BegunRequest {
+        let phase = self.phase(intended);
+        self.recorder.borrow_mut().of(phase).start(row);
         if self.is_call[row] {
             if self.first_begin.get().is_none() {
                 self.first_begin.set(Some(crate::clock::now()));
@@ -341,13 +394,19 @@ impl Shared {
             self.n_in_flight_max
                 .set(self.n_in_flight_max.get().max(n_in_flight));
         }
+        BegunRequest { row, phase }
     }
 
     /// Records how it ended. `intended` is given where the request has a start
     /// of its own to be late for.
-    pub(super) fn end(&self, row: usize, report: &CallReport, intended: Option<Instant>) {
-        self.lands(row);
-        self.ended(row, report, intended);
+    pub(super) fn end(
+        &self,
+        request: BegunRequest,
+        report: &CallReport,
+        intended: Option<Instant>,
+    ) {
+        self.lands(request.row);
+        self.ended(request, report, intended);
     }
 
     /// A request of the row is no longer in flight.
@@ -359,7 +418,13 @@ impl Shared {
     }
 
     /// Records how it ended, once it has landed.
-    pub(super) fn ended(&self, row: usize, report: &CallReport, intended: Option<Instant>) {
+    pub(super) fn ended(
+        &self,
+        request: BegunRequest,
+        report: &CallReport,
+        intended: Option<Instant>,
+    ) {
+        let BegunRequest { row, phase } = request;
         let ns = |from: Instant| nanos_between(from, report.end);
         let message;
         let outcome = match &report.result {
@@ -379,9 +444,10 @@ impl Shared {
             outcome,
         };
         if let Some(observed) = &report.observed {
-            self.observe(row, observed, report, &sample);
+            self.observe(request, observed, report, &sample);
         }
-        let mut recorder = self.recorder.borrow_mut();
+        let mut recorders = self.recorder.borrow_mut();
+        let recorder = recorders.of(phase);
         if let Some(delay) = report.delay {
             recorder.generator_delay.record(nanos(delay));
         }
@@ -396,7 +462,7 @@ impl Shared {
         if report.result.is_ok() {
             recorder.transferred(row, report.n_bytes_sent, report.n_bytes);
         }
-        drop(recorder);
+        drop(recorders);
         if self.is_call[row] {
             let last = match sample.outcome {
                 Outcome::Cancelled => &self.last_given_up,
@@ -410,19 +476,20 @@ impl Shared {
     #[inline]
     pub(super) fn is_slow(
         &self,
-        row: usize,
+        request: BegunRequest,
         report: &CallReport,
         intended: Option<Instant>,
     ) -> bool {
         let took_ns = nanos_between(intended.unwrap_or(report.sent), report.end);
-        self.recorder.borrow().wants_slow(row, took_ns)
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.of(request.phase).wants_slow(request.row, took_ns)
     }
 
     /// Keeps such a call, of this user and with this trace.
     #[cold]
     pub(super) fn keep_slow(
         &self,
-        row: usize,
+        request: BegunRequest,
         report: &CallReport,
         intended: Option<Instant>,
         (user, trace): (u64, Option<u128>),
@@ -435,13 +502,20 @@ impl Shared {
             phases: report.phases(intended),
             trace,
         };
-        self.recorder.borrow_mut().keep_slow(row, call);
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.of(request.phase).keep_slow(request.row, call);
     }
 
     /// Records who served a call that has ended, and how its answer came, where that is asked
     /// for.
     #[inline(never)]
-    fn observe(&self, row: usize, observed: &Observed, report: &CallReport, sample: &Sample<'_>) {
+    fn observe(
+        &self,
+        request: BegunRequest,
+        observed: &Observed,
+        report: &CallReport,
+        sample: &Sample<'_>,
+    ) {
         let is_ok = match sample.outcome {
             Outcome::Ok => true,
             Outcome::Failed(..) => false,
@@ -454,8 +528,9 @@ impl Shared {
         };
         let rule = &self.script.spread;
         let mut recorder = self.recorder.borrow_mut();
+        let recorder = recorder.of(request.phase);
         if let Some(pieces) = &observed.pieces {
-            recorder.answered(row, pieces, is_ok, sample.service_ns);
+            recorder.answered(request.row, pieces, is_ok, sample.service_ns);
         }
         if rule.by_address {
             let spread = recorder.spread.get_or_insert_default();
@@ -531,9 +606,10 @@ impl Shared {
     }
 
     /// Sent less the moment at which it could have been.
-    pub(super) fn late(&self, could_start: Instant, sent: Instant) {
+    pub(super) fn late(&self, phase: CallPhase, could_start: Instant, sent: Instant) {
         self.recorder
             .borrow_mut()
+            .of(phase)
             .lateness
             .record(nanos_between(could_start, sent));
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::backoff::{Backoff, a_little_longer};
 use super::listen::Ear;
-use super::shared::Shared;
+use super::shared::{BegunRequest, Shared};
 use crate::client::{CallReport, HeldStream, RetryAfter, Session, TokenCell, Trouble};
 use crate::load::{PacedStarts, Pacing};
 use crate::metrics::{AskedWaits, AuthFailure, Failure, TemplateFailure};
@@ -221,9 +221,9 @@ impl VirtualUser {
     }
 
     /// Looks for other users' markers in what answered the opening or the end of a session.
-    fn judge_markers(&mut self, row: usize, report: &mut CallReport) {
+    fn judge_markers(&mut self, request: BegunRequest, report: &mut CallReport) {
         let shared = Rc::clone(&self.shared);
-        shared.judge_markers(row, false, report, &mut self.session);
+        shared.judge_markers(request, false, report, &mut self.session);
     }
 
     fn goes_on(&self) -> bool {
@@ -238,7 +238,7 @@ impl VirtualUser {
     #[inline(never)]
     fn open(&mut self) -> bool {
         let row = self.shared.script.role(self.population).handshake_row;
-        self.shared.start(row);
+        let request = self.shared.start(row, None);
         let mut report = match self.check_token().and_then(|()| self.fill_headers()) {
             // It is not a call: who wants to go need not wait for it.
             Ok(()) => dispensable(|| self.session.open()),
@@ -247,9 +247,9 @@ impl VirtualUser {
                 ..CallReport::began(crate::clock::now())
             },
         };
-        self.judge_markers(row, &mut report);
+        self.judge_markers(request, &mut report);
         self.show(row, &report);
-        self.shared.end(row, &report, None);
+        self.shared.end(request, &report, None);
         self.count_session();
         if !self.has_tried_before {
             self.shared.n_tried.set(self.shared.n_tried.get() + 1);
@@ -432,16 +432,18 @@ impl VirtualUser {
     #[inline(never)]
     fn iterate(&mut self, intended: Option<Instant>) {
         let is_arrival = self.shared.is_open_model();
+        let phase = self.shared.phase(intended);
         let mut recorder = self.shared.recorder.borrow_mut();
-        recorder.begin_iteration(self.population, is_arrival);
+        let of_phase = recorder.of(phase);
+        of_phase.begin_iteration(self.population, is_arrival);
         drop(recorder);
         let after = self.do_flow(intended);
         // Free is who has the answer: how long it is looked at is this machine's time.
         self.free_since = self.answered_at.take();
         self.count_session();
         if after != After::Cancelled {
-            self.shared
-                .count(|counters| counters.iterations_completed += 1);
+            let mut recorder = self.shared.recorder.borrow_mut();
+            recorder.of(phase).counters.iterations_completed += 1;
         }
         self.n_iterations_in_session += 1;
         match after {
@@ -580,16 +582,16 @@ impl VirtualUser {
             self.session.forget();
         } else if self.session.has_id() {
             let row = self.shared.script.role(self.population).close_row;
-            self.shared.start(row);
+            let request = self.shared.start(row, None);
             if let Some(ear) = &self.ear {
                 ear.expect_end();
             }
             let session = &mut self.session;
             let report = shielded(|| session.close(CLOSE_WAIT));
             if let Some(mut report) = report {
-                self.judge_markers(row, &mut report);
+                self.judge_markers(request, &mut report);
                 self.show(row, &report);
-                self.shared.end(row, &report, None);
+                self.shared.end(request, &report, None);
             }
         }
         self.end_listening();

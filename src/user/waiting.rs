@@ -163,12 +163,12 @@ impl WaitingShare {
         }
     }
 
-    /// No arrival is served any more: how many waited.
-    pub(super) fn clear(&self, population: usize) -> u64 {
+    /// No arrival is served any more: those that waited.
+    pub(super) fn clear(&self, population: usize) -> VecDeque<Instant> {
         let line = &self.all.lines[population];
-        let n_waiting = std::mem::take(&mut *line.arrivals.lock()).len();
+        let mut arrivals = line.arrivals.lock();
         line.n_waiting.store(0, SeqCst);
-        n_waiting as u64
+        std::mem::take(&mut *arrivals)
     }
 
     fn others<'a>(&self, line: &'a WaitingLine) -> impl Iterator<Item = (usize, &'a IdleUsers)> {
@@ -225,7 +225,7 @@ mod tests {
         second.give_back(0, at(1));
         assert_eq!(first.take(0), Some(at(1)));
         assert_eq!(first.take(0), Some(at(2)));
-        assert_eq!(second.clear(0), 1);
+        assert_eq!(second.clear(0), [at(3)]);
         assert_eq!(first.take(0), None);
     }
 

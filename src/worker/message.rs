@@ -17,9 +17,13 @@ pub enum Command {
     SetTokens(Arc<[HeldToken]>),
     /// This many users of this worker are wanted from now on.
     SetUsers(u32),
-    /// The load begins at this instant: arrivals are due from here on, and
-    /// ticks are counted from it.
-    Begin(Instant),
+    /// The load begins.
+    Begin {
+        /// Arrivals are due from here on, and ticks are counted from it.
+        origin: Instant,
+        /// What belongs to the first part of it is told apart: whole ticks.
+        warm_up: Duration,
+    },
     /// New connections go to one of these from now on.
     UseAddresses(Arc<[SocketAddr]>),
     /// An empty recorder for a coming tick.

@@ -189,7 +189,8 @@ impl<'a> Worker<'a> {
         let n_in_flight = self.shared.n_in_flight.get();
         if let Some(loop_ns) = self.meter.turn(&turn, n_in_flight) {
             let mut recorder = self.shared.recorder.borrow_mut();
-            recorder.loop_time.record(loop_ns);
+            let phase = self.shared.phase(None);
+            recorder.of(phase).loop_time.record(loop_ns);
         }
         turn.returned_at
     }
@@ -221,12 +222,10 @@ impl<'a> Worker<'a> {
             match command {
                 Command::SetUsers(target) => self.set_users(target),
                 Command::SetTokens(held) => self.shared.set_tokens(&held),
-                Command::Begin(origin) => {
-                    self.shared.origin.set(Some(origin));
+                Command::Begin { origin, warm_up } => {
                     // What was before is not part of the load.
                     self.take_usage();
-                    self.shared.recorder.borrow_mut().forget_opening();
-                    self.shared.rouse();
+                    self.shared.begin(origin, warm_up);
                 }
                 Command::UseAddresses(addresses) => use_addresses(addresses),
                 Command::Recycle(recorder) => {
@@ -323,6 +322,7 @@ impl<'a> Worker<'a> {
         self.tick = u64::try_from(elapsed)
             .unwrap_or(u64::MAX)
             .max(self.tick + 1);
+        self.shared.look_for_warm_up_end();
         self.swap_and_send(self.tick);
     }
 
@@ -348,7 +348,7 @@ impl<'a> Worker<'a> {
         {
             self.meter.give_back(&tick.usage);
             let spare = self.shared.recorder.replace(*tick.recorder);
-            self.shared.recorder.borrow_mut().merge(&spare);
+            self.shared.recorder.borrow_mut().merge_phases(&spare);
             let mut spare = Box::new(spare);
             spare.clear();
             self.spares.push(spare);

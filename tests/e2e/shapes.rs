@@ -763,6 +763,38 @@ fn the_warm_up_of_arrivals_is_left_out_as_well() {
     assert!((95..=105).contains(&n_arrivals), "{n_arrivals}");
 }
 
+/// A call belongs to the warm-up if it was due or sent in it, whenever it ends.
+#[test]
+fn what_the_warm_up_began_is_none_of_the_load() {
+    let run = |limits: &[&str]| {
+        // Nothing is answered before the warm-up is long over.
+        let began = OnceLock::new();
+        let server = FakeServer::on_call(move |request, connection| {
+            let began = began.get_or_init(Instant::now);
+            connection.wait_until(|| began.elapsed() > 1000 * MS);
+            connection.done(request)
+        });
+        let common = ["--tool", "work", "--warm-up", "500ms", "--duration", "2s"];
+        let finished = load_run(&server.url(), &[&common, limits].concat()).run();
+        finished.expect_code(0).checked_report()
+    };
+    let [open, closed] = thread::scope(|scope| {
+        let open = scope.spawn(|| run(&["--rate", "40/s", "--max-vus", "60"]));
+        let closed = scope.spawn(|| run(&["--vus", "4", "--think", "20ms"]));
+        [open, closed].map(|run| run.join().expect("a run"))
+    });
+    let warm = |report: &Value, key: &str| count(&report["warm_up"]["figures"][key]);
+    assert_eq!((warm(&open, "started"), warm(&open, "ok")), (20, 20));
+    let counter = |name: &str| count(&open["counters"][name]);
+    let n_started = count(&open["totals"]["started"]);
+    assert_eq!(counter("arrivals"), n_started + counter("arrivals_dropped"));
+    assert_eq!(counter("arrivals"), 60, "{open:#}");
+    assert_eq!(counter("iterations_started"), n_started);
+    assert_eq!((warm(&closed, "started"), warm(&closed, "ok")), (4, 4));
+    let fastest = &closed["warm_up"]["figures"]["latency"]["min_ms"];
+    assert!(number(fastest) >= 500.0, "{closed:#}");
+}
+
 #[test]
 fn the_warm_up_is_left_out_of_stages() {
     let server = demo_with_latency(10 * MS);

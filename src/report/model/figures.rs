@@ -588,7 +588,8 @@ pub struct StageFigures {
     pub figures: Figures,
 }
 
-/// The calls of the warm-up.
+/// The calls of the warm-up: those that were due in it, or were sent in it where they have no
+/// intended start, whenever they ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WarmUp {
     /// How long it really was.
