@@ -5,7 +5,7 @@
 
 use std::io::{self, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,29 @@ use super::{FETCH_WAIT, Fault, Source, Stop, Token, Why};
 use crate::redact::Redactor;
 use crate::scenario::shown_program;
 use crate::text::shown_text;
-use crate::units::format_duration;
+use crate::units::{format_bytes, format_duration, without_zeros};
 
-/// What is read of the complaints of a command, in bytes.
+/// What is kept of the complaints of a command, in bytes.
 const COMPLAINT_BYTES_MAX: usize = 4096;
+
+/// What is read of them: a command with more to say is ended.
+const COMPLAINT_READ_MAX: usize = 4 << 20;
+
+/// What is read of a pipe at once, in bytes, and how many of these wait.
+const PIECE_BYTES_MAX: usize = 8 << 10;
+const PIECES_MAX: usize = 8;
+
+/// Where something that a command started holds its output after its end: what comes until
+/// it is quiet for so long belongs to it, and nothing beyond the longest.
+const HELD_QUIET: Duration = Duration::from_millis(100);
+const HELD_MAX: Duration = Duration::from_secs(1);
 
 /// What is told of them, in characters.
 const COMPLAINT_CHARS: usize = 200;
 
-/// Looked for at least this often whether the token is still wanted.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Looked for at least this often whether the token is still wanted, and whether the
+/// command has ended.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// A part of a command's line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,43 +86,87 @@ impl CommandSource {
             .spawn()
             .map_err(|error| Fault::last(format!("{} cannot be run: {error}", self.name())))?;
         let mut running = Running(child);
-        let printed = read_aside(running.0.stdout.take(), TEXT_BYTES_MAX + 1, false);
-        let complaint = read_aside(running.0.stderr.take(), COMPLAINT_BYTES_MAX, true);
-        let printed = self.await_text(&printed, deadline)?;
-        // Before its end is looked at, which is one by our closing of the pipe.
-        if printed.len() > TEXT_BYTES_MAX {
-            return Err(Fault::again(format!(
-                "{} printed more than {TEXT_BYTES_MAX} bytes",
-                self.name()
-            )));
-        }
-        let complaint = self.await_text(&complaint, deadline)?;
-        let status = self.await_end(&mut running, deadline)?;
+        let (tell, told) = mpsc::sync_channel(PIECES_MAX);
+        read_aside(running.0.stdout.take(), CommandPiece::Printed, tell.clone());
+        read_aside(running.0.stderr.take(), CommandPiece::Complaint, tell);
+        let mut heard = CommandWords::default();
+        let (status, is_held) = self.await_end(&mut running, &told, &mut heard, deadline)?;
         match status.success() {
-            true => Ok(printed),
-            false => Err(self.failed(status, &printed, &complaint)),
+            true if is_held && heard.printed.is_empty() => Err(Fault::again(format!(
+                "{} printed nothing and ended, but something that it started still holds its \
+                 output",
+                self.name()
+            ))),
+            true => Ok(heard.printed),
+            false => Err(self.failed(status, &heard.printed, &heard.complaint)),
         }
     }
 
-    fn await_text(&self, text: &Receiver<Vec<u8>>, deadline: Instant) -> Result<Vec<u8>, Fault> {
+    /// Takes what it says until it has ended; whether its output was still open then.
+    fn await_end(
+        &self,
+        running: &mut Running,
+        told: &Receiver<CommandPiece>,
+        heard: &mut CommandWords,
+        deadline: Instant,
+    ) -> Result<(ExitStatus, bool), Fault> {
+        let mut is_open = true;
+        let mut ended: Option<(ExitStatus, Instant)> = None;
+        let mut quiet_since = crate::clock::now();
         loop {
-            match text.recv_timeout(self.left(deadline)?) {
-                Ok(text) => return Ok(text),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(Vec::new()),
+            let left = self.left(deadline)?;
+            if is_open {
+                match told.recv_timeout(left) {
+                    Ok(piece) => {
+                        self.take(piece, heard)?;
+                        quiet_since = crate::clock::now();
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => is_open = false,
+                }
+            } else {
+                thread::park_timeout(left);
+            }
+            if ended.is_none() {
+                let status = running.0.try_wait();
+                let status = status.map_err(|error| Fault::again(error.to_string()))?;
+                ended = status.map(|status| (status, crate::clock::now()));
+            }
+            let Some((status, ended_at)) = ended else {
+                continue;
+            };
+            let is_quiet = crate::clock::since(ended_at.max(quiet_since)) >= HELD_QUIET;
+            if !is_open || is_quiet || crate::clock::since(ended_at) >= HELD_MAX {
+                return Ok((status, is_open));
             }
         }
     }
 
-    fn await_end(&self, running: &mut Running, deadline: Instant) -> Result<ExitStatus, Fault> {
-        loop {
-            let ended = running.0.try_wait();
-            if let Some(status) = ended.map_err(|error| Fault::again(error.to_string()))? {
-                return Ok(status);
+    fn take(&self, piece: CommandPiece, heard: &mut CommandWords) -> Result<(), Fault> {
+        let (what, most) = match piece {
+            CommandPiece::Printed(bytes) => {
+                heard.printed.extend(bytes);
+                if heard.printed.len() <= TEXT_BYTES_MAX {
+                    return Ok(());
+                }
+                ("printed", TEXT_BYTES_MAX)
             }
-            // It has closed its output, so this is short.
-            thread::park_timeout(self.left(deadline)?.min(Duration::from_millis(2)));
-        }
+            CommandPiece::Complaint(bytes) => {
+                heard.n_complaint += bytes.len();
+                let room = COMPLAINT_BYTES_MAX - heard.complaint.len();
+                heard.complaint.extend(bytes.into_iter().take(room));
+                if heard.n_complaint <= COMPLAINT_READ_MAX {
+                    return Ok(());
+                }
+                ("wrote to its stderr", COMPLAINT_READ_MAX)
+            }
+        };
+        let most = format_bytes(most as u64);
+        let most = without_zeros(&most);
+        Err(Fault::again(format!(
+            "{} {what} more than {most}",
+            self.name()
+        )))
     }
 
     /// How long to wait now.
@@ -211,32 +268,49 @@ fn kill_group(child: &Child) {
 #[cfg(not(target_os = "linux"))]
 fn kill_group(_: &Child) {}
 
-/// Reads a pipe on a thread of its own, up to `bytes_max`: no wait for it has an end but
-/// the deadline. `reads_on`: what comes beyond is thrown away, since a closed pipe would
-/// end a program that has much to say.
+/// What was heard of a command.
+enum CommandPiece {
+    Printed(Vec<u8>),
+    Complaint(Vec<u8>),
+}
+
+#[derive(Default)]
+struct CommandWords {
+    printed: Vec<u8>,
+    /// The first [`COMPLAINT_BYTES_MAX`] of them.
+    complaint: Vec<u8>,
+    n_complaint: usize,
+}
+
+/// Reads a pipe on a thread of its own, until its end or until nobody listens: no wait for
+/// it has an end but the deadline.
 fn read_aside(
     pipe: Option<impl Read + Send + 'static>,
-    bytes_max: usize,
-    reads_on: bool,
-) -> Receiver<Vec<u8>> {
-    let (tell, told) = mpsc::channel();
+    piece: fn(Vec<u8>) -> CommandPiece,
+    tell: SyncSender<CommandPiece>,
+) {
     let read = move || {
-        let mut text = Vec::new();
-        if let Some(mut pipe) = pipe {
-            // What came before a fault is what there is.
-            let _ = (&mut pipe).take(bytes_max as u64).read_to_end(&mut text);
-            if reads_on {
-                let _ = io::copy(&mut pipe, &mut io::sink());
+        let Some(mut pipe) = pipe else {
+            return;
+        };
+        let mut buffer = vec![0; PIECE_BYTES_MAX];
+        loop {
+            match pipe.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // What came before a fault is what there is.
+                Ok(0) | Err(_) => return,
+                Ok(n) => {
+                    if tell.send(piece(buffer[..n].to_vec())).is_err() {
+                        return;
+                    }
+                }
             }
         }
-        // Nobody waits for it any more.
-        let _ = tell.send(text);
     };
     // Without a thread nothing is read, and the end of `tell` says so.
     let _ = thread::Builder::new()
         .name("read a command".to_string())
         .spawn(read);
-    told
 }
 
 /// The line for the shell, and the variables of what was filled in. Wherever a value
@@ -330,7 +404,7 @@ mod tests {
             ("kill -9 $$", "was ended by a signal", false),
             (
                 "head -c 300000 /dev/zero",
-                "printed more than 262144 bytes",
+                "printed more than 256 KiB",
                 false,
             ),
             ("printf '\\377'", "is not UTF-8", false),
@@ -346,6 +420,27 @@ mod tests {
     fn a_command_with_much_to_say_beside_its_token_is_heard_out() {
         let token = fetch("head -c 300000 /dev/zero >&2; echo a-token").expect("a token");
         assert_eq!(token.value.expose(), "a-token");
+    }
+
+    #[test]
+    fn what_a_command_leaves_behind_with_its_output_is_not_waited_for() {
+        let began = Instant::now();
+        let token = fetch("echo a-token; sleep 25 &").expect("a token");
+        assert_eq!(token.value.expose(), "a-token");
+        let fault = fetch("sleep 25 &").expect_err("no token");
+        let expected = "ended, but something that it started still holds its output";
+        assert!(fault.message().contains(expected), "{fault:?}");
+        let fault = fetch("sleep 25 & exit 3").expect_err("no token");
+        assert!(fault.message().contains("exit code 3"), "{fault:?}");
+        // One of these sleeps would be longer.
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn complaints_without_an_end_end_the_command() {
+        let fault = fetch("yes >&2").expect_err("no token");
+        let expected = "(`yes`) wrote to its stderr more than 4 MiB";
+        assert!(fault.message().contains(expected), "{fault:?}");
     }
 
     #[test]
