@@ -36,8 +36,11 @@ const HELD_MAX: Duration = Duration::from_secs(1);
 const COMPLAINT_CHARS: usize = 200;
 
 /// Looked for at least this often whether the token is still wanted, and whether the
-/// command has ended.
-const LOOK_EVERY: Duration = Duration::from_millis(2);
+/// command has ended: it may run beside a load, which each look disturbs.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The same once it has closed its output, so that its end is near.
+const LOOK_FOR_END_EVERY: Duration = Duration::from_millis(2);
 
 /// A part of a command's line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +128,7 @@ impl CommandSource {
                     Err(RecvTimeoutError::Disconnected) => is_open = false,
                 }
             } else {
-                thread::park_timeout(left);
+                thread::park_timeout(left.min(LOOK_FOR_END_EVERY));
             }
             if ended.is_none() {
                 let status = running.0.try_wait();

@@ -104,7 +104,8 @@ impl WaitingShare {
     pub(super) fn offer(&self, population: usize, intended: Instant) -> bool {
         let line = &self.all.lines[population];
         let mut arrivals = line.arrivals.lock();
-        // Those that are on their way to free users do not fill the queue.
+        // Those that are on their way to free users do not fill the queue. Other workers are
+        // asked for theirs only where it matters.
         if arrivals.len() >= line.most && arrivals.len() >= line.most + self.n_idle_elsewhere(line)
         {
             return false;

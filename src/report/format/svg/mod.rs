@@ -13,8 +13,7 @@ mod chart;
 use std::io;
 
 use super::Format;
-use crate::outcome::Comparison;
-use crate::outcome::LoadUnit;
+use crate::outcome::{Comparison, LoadUnit};
 use crate::report::envelope::AnyReport;
 use crate::report::find::{
     FindReport, TrialFigures, TrialVerdict, by_level, decisive_percentile, decisive_quantile,
