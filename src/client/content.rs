@@ -90,8 +90,8 @@ impl Content {
 }
 
 impl Decoding {
-    /// Not inlined: a decoder is made on the stack before it is boxed. Its 90 KiB
-    /// would be in the frame of each user, coded answers or not.
+    /// Not inlined: it is made on the stack before it is boxed. Its buffer would be in
+    /// the frame of each user, coded answers or not.
     #[cold]
     #[inline(never)]
     fn new(coding: &ContentCoding, limit_bytes: usize) -> Option<Box<Self>> {

@@ -232,6 +232,17 @@ fn flood_in_members(connection: &mut Connection) -> Next {
     connection.flood_raw(member.repeat(1000))
 }
 
+/// Blocks of deflate that have no content, of ten bits each: a decoder that prepares
+/// tables for each block has 500 times the work of other bytes.
+fn flood_in_blocks(connection: &mut Connection) -> Next {
+    connection.write(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: deflate\r\n\r\n",
+    );
+    connection.write([0x78, 0x9c]);
+    // Four blocks.
+    connection.flood_raw([0x02, 0x08, 0x20, 0x80, 0x00].repeat(4000))
+}
+
 /// One of twenty is flooded for the whole of the run. The others make nearly as
 /// many calls as they do beside a connection that is silent.
 #[test]
@@ -258,10 +269,11 @@ fn nineteen_are_served_beside_a_flood() {
         count(&report["totals"]["ok"])
     };
     let beside_silence = calls_beside(Connection::hang);
-    let floods: [fn(&mut Connection) -> Next; 3] = [
+    let floods: [fn(&mut Connection) -> Next; 4] = [
         |connection| flood(connection, COMMENTS),
         flood_in_gzip,
         flood_in_members,
+        flood_in_blocks,
     ];
     for (nth, flood) in floods.into_iter().enumerate() {
         let beside_flood = calls_beside(flood);
