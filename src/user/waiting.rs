@@ -58,11 +58,9 @@ impl WaitingArrivals {
         };
         let queue_max = plan.segment.share_of_users(*queue_max);
         let populations = &plan.populations;
-        let n_populations = populations.all().len();
-        let most = (0..n_populations).map(|population| match n_populations {
-            1 => queue_max as usize,
+        let most = (0..populations.all().len()).map(|population| {
             // A cast from a float saturates.
-            _ => (f64::from(queue_max) * populations.share(population)).ceil() as usize,
+            (f64::from(queue_max) * populations.share(population)).ceil() as usize
         });
         Some(Arc::new(Self::with_queues(most, n_workers)))
     }
