@@ -1355,9 +1355,11 @@ pub(super) fn flags(command: &str) -> Vec<Flag> {
 }
 
 /// The words that a flag of a command takes, where it takes no others: what its parser says
-/// of another. None for any other flag.
+/// of another. None for any other flag. `""` is the argument that stands without a flag.
 pub(super) fn choices(command: &str, flag: &str) -> Vec<String> {
-    let Err(early) = LoadTest::from_args(&[""], &[command, flag, "?"]) else {
+    let typed = [command, flag, "?"];
+    let typed: Vec<&str> = typed.into_iter().filter(|word| !word.is_empty()).collect();
+    let Err(early) = LoadTest::from_args(&[""], &typed) else {
         return Vec::new();
     };
     let (_, accepted) = early.output.split_once(ACCEPTED).unwrap_or_default();
@@ -1430,6 +1432,8 @@ mod tests {
     #[test]
     fn the_words_that_a_flag_takes_are_known_from_its_parser() {
         assert_eq!(choices("run", "--live"), ["panel", "line", "off"]);
+        assert_eq!(choices("schema", "")[..2], ["report", "config"]);
+        assert!(choices("run", "").is_empty() && choices("man", "").is_empty());
         assert_eq!(choices("run", "--color"), ["auto", "always", "never"]);
         let of_report = choices("report", "--format");
         assert!(of_report.len() > choices("compare", "--format").len());

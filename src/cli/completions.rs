@@ -4,6 +4,9 @@
 //! is asked for (`cargo pmcp loadtest …`), too, and mended where a shell would offer
 //! nothing: the end-to-end tests try each in its shell.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
 use argh::{ArgsInfo, CommandInfoWithArgs, SubCommandInfo};
 use argh_complete::Generator;
 use argh_complete::bash::Bash;
@@ -62,13 +65,19 @@ impl Called {
         let n_words = self.words.len() + 2;
         let first = format!("\"${{COMP_WORDS[@]:0:{n_words}}}\"");
         let script = script.replace("in ${COMP_WORDS[@]};", &format!("in {first};"));
+        // Its `--` would be in the way of words and files: bash offers these where there is
+        // nothing else.
+        let flags = BASH_ALL.replace(" ${cmds}", "");
+        let by_word = format!("if [[ ${{cur}} == -* ]]; then {flags}; else {BASH_COMMANDS}");
+        let script = script.replace(BASH_ALL, &by_word);
         let (mut command, mut flag) = (String::new(), String::new());
         let find = |line: &str| {
             let line = line.trim();
-            if line == "COMPREPLY=()" {
+            if line == "COMPREPLY=()" || line.ends_with(BASH_COMMANDS) {
                 return Some((command.clone(), flag.clone()));
             }
             match line.strip_suffix(')') {
+                Some("*") => flag.clear(),
                 Some(flags) if flags.starts_with("--") => {
                     flag = flags.split(' ').next().unwrap_or_default().to_string();
                 }
@@ -79,7 +88,8 @@ impl Called {
         };
         let script = with_choices(&script, find, |line, words| {
             let offered = format!("COMPREPLY=( $(compgen -W \"{words}\" -- \"${{cur}}\") )");
-            line.replace("COMPREPLY=()", &offered)
+            let line = line.replace("COMPREPLY=()", &offered);
+            line.replace("\"${cmds}\"", &format!("\"{words}\""))
         });
         let of_cargo = BASH_OF_CARGO.replace("PROGRAM", self.program);
         script + &of_cargo.replace("OF_CARGO", self.of_cargo)
@@ -94,14 +104,18 @@ impl Called {
             if let Some(name) = line.strip_suffix("() {") {
                 command = name.rsplit('_').next().unwrap_or_default().to_string();
             }
+            if line == ZSH_FILES {
+                return Some((command.clone(), String::new()));
+            }
             let (_, long) = line.split_once("--")?;
             let mut name = long.split(|c: char| c != '-' && !c.is_ascii_alphanumeric());
             Some((command.clone(), format!("--{}", name.next()?)))
         };
-        let script = with_choices(&script, find, |line, words| {
-            line.replace("':value:_files'", &format!("':value:({words})'"))
-        });
-        script.replace("    && return 0", "    '*:file:_files' && return 0")
+        let script = script.replace("        && return 0", ZSH_FILES);
+        with_choices(&script, find, |line, words| {
+            let line = line.replace("':value:_files'", &format!("':value:({words})'"));
+            line.replace("'*:file:_files'", &format!("':argument:({words})'"))
+        })
     }
 
     fn fish(&self) -> String {
@@ -116,9 +130,43 @@ impl Called {
     fn nushell(&self) -> String {
         let program = below(self.words);
         let of_cargo = format!("cargo {}", self.of_cargo);
-        Nushell::generate(self.program, &program) + &Nushell::generate(&of_cargo, &program)
+        let script =
+            Nushell::generate(self.program, &program) + &Nushell::generate(&of_cargo, &program);
+        let mut command = String::new();
+        let find = |line: &str| {
+            if let Some(name) = line.strip_prefix("export extern \"") {
+                let name = name.trim_end_matches("\" [");
+                command = name.rsplit(' ').next()?.to_string();
+            }
+            let (name, _) = line.trim_start().split_once(": string")?;
+            let flag = name.split('(').next().filter(|name| name.starts_with("--"));
+            Some((command.clone(), flag.unwrap_or_default().to_string()))
+        };
+        // Words come from a command of its own, which each list has once.
+        let lists = RefCell::new(BTreeSet::new());
+        let script = with_choices(&script, find, |line, words| {
+            lists.borrow_mut().insert(words.to_string());
+            let completed = format!(": string@\"nu-complete {} {words}\"", self.program);
+            line.replacen(": string", &completed, 1)
+        });
+        let lists = lists.into_inner();
+        let lists = lists.iter().map(|words| {
+            let quoted = format!("\"{}\"", words.replace(' ', "\" \""));
+            let name = format!("nu-complete {} {words}", self.program);
+            format!("def \"{name}\" [] {{ [ {quoted} ] }}\n")
+        });
+        lists.collect::<String>() + "\n" + &script
     }
 }
+
+/// What offers a command's flags and the commands below it, in the script for bash.
+const BASH_ALL: &str = "COMPREPLY=( $(compgen -W \"${opts} ${cmds}\" -- \"${cur}\") )";
+
+/// Where flags are offered only for a word that begins like one, the rest of it.
+const BASH_COMMANDS: &str = "COMPREPLY=( $(compgen -W \"${cmds}\" -- \"${cur}\") ); fi";
+
+/// What offers files, in the script for zsh.
+const ZSH_FILES: &str = "        '*:file:_files' && return 0";
 
 /// `n_words` lead to a command.
 fn mended_fish(script: &str, n_words: usize) -> String {
@@ -136,18 +184,24 @@ fn mended_fish(script: &str, n_words: usize) -> String {
     let find = |line: &str| {
         let (condition, rest) = line.split_once("' ")?;
         let (_, long) = line.split_once(" -l ").filter(|_| !rest.is_empty())?;
-        let command = condition.rsplit(' ').next()?;
-        let flag = long.split(' ').next()?;
-        Some((command.to_string(), format!("--{flag}")))
+        let command = condition.rsplit(' ').next()?.to_string();
+        match long.split(' ').next()? {
+            // Each command has it once: its line brings another, for the argument.
+            "help" => Some((command, String::new())),
+            flag => Some((command, format!("--{flag}"))),
+        }
     };
     with_choices(&script, find, |line, words| {
-        line.replacen(" -r ", &format!(" -x -a '{words}' "), 1)
+        match line.split_once(" -l help ") {
+            Some((condition, _)) => format!("{line}\n{condition} -f -a '{words}'"),
+            None => line.replacen(" -r ", &format!(" -x -a '{words}' "), 1),
+        }
     })
 }
 
-/// The script with the words that flags take, where they take no others: its generator
-/// knows flags, but not their values. `find` says of which command's flag a line is, and
-/// `put` puts the words into it.
+/// The script with the words that flags and arguments take, where they take no others: its
+/// generator knows flags, but not their values. `find` says of which command's flag a line is
+/// (`""`: of its argument), and `put` puts the words into it.
 fn with_choices(
     script: &str,
     mut find: impl FnMut(&str) -> Option<(String, String)>,

@@ -1,6 +1,6 @@
 //! What other programs make of what the program writes of itself: completions in bash,
-//! zsh and fish, the manual in mandoc. bash is everywhere; the others are asked where
-//! they are installed.
+//! zsh, fish and nushell, the manual in mandoc. bash is everywhere; the others are asked
+//! where they are installed.
 
 use crate::program::{Finished, Program, loadtest};
 
@@ -23,7 +23,7 @@ fn said(shell: &str, arguments: &[&str], script: &str) -> Finished {
 }
 
 /// What is typed, and what has to be among what is offered or must not.
-const TYPED: [(&str, &[&str], &[&str]); 9] = [
+const TYPED: [(&str, &[&str], &[&str]); 12] = [
     ("cargo-pmcp ", &["loadtest"], &["run"]),
     (
         "cargo-pmcp loadtest c",
@@ -56,6 +56,17 @@ const TYPED: [(&str, &[&str], &[&str]); 9] = [
         "cargo pmcp loadtest compare --format j",
         &["json", "junit"],
         &["hlog", "script"],
+    ),
+    (
+        "cargo-pmcp loadtest completions ",
+        &["bash", "zsh", "fish", "nushell"],
+        &["--color", "--help", "script"],
+    ),
+    ("cargo pmcp loadtest schema c", &["config"], &["report"]),
+    (
+        "cargo pmcp loadtest completions --a",
+        &["--ascii"],
+        &["bash"],
     ),
 ];
 
@@ -140,7 +151,51 @@ fn zsh_reads_the_script() {
     assert!(script.contains("'*:file:_files' && return 0"), "{script}");
     assert!(script.contains("--vus}'[virtual users"), "{script}");
     assert!(script.contains("':value:(panel line off)'"), "{script}");
+    let shells = "':argument:(bash zsh fish nushell nu)' && return 0";
+    assert_eq!(script.matches(shells).count(), 1, "{script}");
     said("zsh", &["-f", "-n", "script"], &script);
+}
+
+/// A script is held against nushell's own grammar where it is installed: `nu` says what it
+/// offers at a place of a file, as it tells editors.
+#[test]
+fn nushell_completes() {
+    let script = completions("nushell");
+    let expected =
+        "def \"nu-complete cargo-pmcp panel line off\" [] { [ \"panel\" \"line\" \"off\" ] }\n";
+    assert_eq!(script.matches(expected).count(), 1, "{script}");
+    let flag = "    --live: string@\"nu-complete cargo-pmcp panel line off\" # ";
+    assert!(script.contains(flag), "{script}");
+    let shells = "    shell: string@\"nu-complete cargo-pmcp bash zsh fish nushell nu\" # ";
+    assert_eq!(script.matches(shells).count(), 2, "{script}");
+    if !is_installed("nu") {
+        return;
+    }
+    let said_of = TYPED.map(|(typed, ..)| {
+        let asked = format!("{script}\n{typed}");
+        let at = asked.len().to_string();
+        let arguments = ["--no-config-file", "--ide-complete", &at, "script"];
+        said("nu", &arguments, &asked)
+    });
+    let offered = TYPED.iter().zip(&said_of).map(|((typed, ..), finished)| {
+        let said: serde_json::Value = serde_json::from_str(&finished.stdout).expect("JSON");
+        let offered = said["completions"].as_array().expect("a list").iter();
+        let n_before = typed.split(' ').count() - 1;
+        let words = offered.filter_map(|words| {
+            let words: Vec<&str> = words.as_str()?.split(' ').collect();
+            // A command is offered with all the words before it, and those below it too.
+            words
+                .get(if words.len() > 1 { n_before } else { 0 })
+                .copied()
+        });
+        words.map(str::to_string).collect::<Vec<_>>()
+    });
+    let offered: Vec<Vec<String>> = offered.collect();
+    let offered = offered
+        .iter()
+        .map(|words| words.iter().map(String::as_str).collect());
+    let offered: Vec<Vec<&str>> = offered.collect();
+    check_offers(&offered, &said_of[0]);
 }
 
 #[test]
