@@ -74,6 +74,7 @@ const DEPENDENCIES: &str = "
     quick_xml: report
     termcolor: terminal
     terminal_size: terminal
+    rustix: terminal
     nix: alarm auth http scheduler host worker servers coordinator terminal cli";
 
 /// The file that may allow `unsafe` code; `[lints]` denies it elsewhere.

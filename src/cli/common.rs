@@ -19,7 +19,9 @@ use crate::report::compare::{sample, whole};
 use crate::report::{BuildInfo, LiveChoice, LiveLine, LiveStyle, Report};
 use crate::scenario::{self, Overrides, Plan, Source};
 use crate::servers::demo::{DemoOptions, DemoServer};
-use crate::terminal::{Canvas, Stream, Terminal, forgive_broken_pipe, is_stderr_taken};
+use crate::terminal::{
+    Canvas, Stream, Terminal, forgive_broken_pipe, is_stderr_taken, n_bytes_typed,
+};
 
 /// The plan of a load, from the config that `config` names and from flags; with the
 /// demo server, where it is wanted. The server is started before anything is pinned:
@@ -201,6 +203,7 @@ pub(super) fn live_line(live: LiveChoice, terminal: &Terminal) -> LiveLine<Strea
     let plain = terminal.clone();
     LiveLine::new(terminal.stderr(), live_style(live, terminal))
         .where_taken(is_stderr_taken)
+        .where_typed(n_bytes_typed)
         .breaking(move || Some(plain.stderr_layout()).filter(|it| it.columns.is_some()))
 }
 

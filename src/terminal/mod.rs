@@ -7,6 +7,7 @@
 
 mod canvas;
 mod chart;
+mod clusters;
 mod drawing;
 mod guard;
 mod names;
@@ -21,11 +22,12 @@ use termcolor::{Ansi, NoColor, StandardStream};
 
 pub use canvas::{CLEAR, Canvas};
 pub use chart::{Curve, MEETING};
+pub use clusters::plain_names;
 pub use drawing::Drawing;
 pub use guard::{COMMAND, Guarded};
 pub use names::shorten;
 pub use role::Role;
-pub use streams::{are_streams_taken, is_stderr_taken};
+pub use streams::{are_streams_taken, is_stderr_taken, n_bytes_typed};
 /// A stream that takes colours.
 pub use termcolor::WriteColor;
 pub use text::{Align, Line, LongWords, cut, display_width, pad, wrap};

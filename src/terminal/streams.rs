@@ -1,5 +1,6 @@
-//! Whether a stream takes what is written to it now. A write to a pipe that nobody reads
-//! waits for ever, and so does one to a terminal that is stopped.
+//! Whether a stream takes what is written to it now, and whether somebody typed a line there.
+//! A write to a pipe that nobody reads waits for ever, and so does one to a terminal that is
+//! stopped.
 //!
 //! The streams are asked, and never set to refuse what they cannot take: others share
 //! them, and would lose what they write.
@@ -12,6 +13,12 @@ pub fn is_stderr_taken() -> bool {
 /// Whether stdout and stderr take what is written to them now.
 pub fn are_streams_taken() -> bool {
     system::is_taken(&std::io::stdout()) && is_stderr_taken()
+}
+
+/// The bytes of the lines that were typed at the terminal of stderr and that nobody has read.
+/// Each Enter makes them more, and moves the terminal's cursor. 0 where there is no terminal.
+pub fn n_bytes_typed() -> u64 {
+    system::n_bytes_typed(&std::io::stderr())
 }
 
 /// Writes a few bytes to stderr where it takes them now. Whoever writes to it may wait with
@@ -36,19 +43,27 @@ mod system {
         poll(&mut asked, PollTimeout::ZERO) != Ok(0)
     }
 
+    pub(super) fn n_bytes_typed(stream: &impl AsFd) -> u64 {
+        rustix::io::ioctl_fionread(stream).unwrap_or(0)
+    }
+
     pub(super) fn tell(bytes: &[u8]) {
         // Nobody is left to be told.
         let _ = nix::unistd::write(io::stderr(), bytes);
     }
 }
 
-/// Nobody can tell.
+/// Nobody can tell. What is typed is shown only where it is read.
 #[cfg(not(unix))]
 mod system {
     use std::io::{self, Write as _};
 
     pub(super) fn is_taken<T>(_: &T) -> bool {
         true
+    }
+
+    pub(super) fn n_bytes_typed<T>(_: &T) -> u64 {
+        0
     }
 
     pub(super) fn tell(bytes: &[u8]) {

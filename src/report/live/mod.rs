@@ -100,12 +100,14 @@ pub struct LiveLine<W> {
     plain_layout: Rc<dyn Fn() -> Option<Layout>>,
     /// Whether the stream takes what is written to it now.
     is_taken: fn() -> bool,
+    /// The bytes of the lines that were typed at the terminal so far.
+    n_bytes_typed: fn() -> u64,
     /// Where it is drawn.
     canvas: Canvas,
     /// What is on the terminal now and has to be drawn again after a notice.
     shown: Vec<Line>,
-    /// The size of the terminal when that was drawn, and of how many rows it was.
-    drawn_for: Option<(Layout, usize)>,
+    /// How that was drawn.
+    last: Option<LastDrawn>,
     /// What the panel remembers of the run.
     panel: Panel,
     /// When the next plain line is due, from the start of the load.
@@ -123,9 +125,10 @@ impl<W: WriteColor> LiveLine<W> {
             limits: Limits::default(),
             plain_layout: Rc::new(|| None),
             is_taken: || true,
+            n_bytes_typed: || 0,
             canvas: Canvas::default(),
             shown: Vec::new(),
-            drawn_for: None,
+            last: None,
             panel: Panel::default(),
             next_line: FIRST_LINE_AFTER,
             is_stopping: false,
@@ -151,6 +154,13 @@ impl<W: WriteColor> LiveLine<W> {
     #[must_use]
     pub fn where_taken(mut self, is_taken: fn() -> bool) -> Self {
         self.is_taken = is_taken;
+        self
+    }
+
+    /// Looks here for what was typed meanwhile.
+    #[must_use]
+    pub fn where_typed(mut self, n_bytes_typed: fn() -> u64) -> Self {
+        self.n_bytes_typed = n_bytes_typed;
         self
     }
 
@@ -187,9 +197,11 @@ impl<W: WriteColor> LiveLine<W> {
         let canvas = self.canvas.clone();
         let mut place = canvas.lock();
         let redrawn = fitted(&self.shown, layout);
+        let (was_there, goes_back) = (place.is_there, self.has_to_go_back(layout));
+        let n_bytes_typed = (self.n_bytes_typed)();
         self.write(|out| {
-            if place.is_there {
-                out.write_all(CLEAR)?;
+            if was_there {
+                clear_at(goes_back, out)?;
             }
             for line in &lines {
                 write_line(line, out)?;
@@ -197,12 +209,25 @@ impl<W: WriteColor> LiveLine<W> {
             match redrawn.is_empty() {
                 true => Ok(()),
                 // Where the cursor is now, nothing was ever drawn.
-                false => draw(&redrawn, false, out),
+                false => draw(&redrawn, DrawingStart::Anew, out),
             }
         })?;
         place.is_there = !redrawn.is_empty();
-        self.drawn_for = Some((layout, redrawn.len()));
+        self.last = Some(LastDrawn {
+            layout,
+            n_rows: redrawn.len(),
+            n_bytes_typed,
+        });
         Ok(())
+    }
+
+    /// Whether somebody typed an Enter at what is drawn, and the terminal remembers where it
+    /// begins. One that was resized may have moved what is on it, and knows of the place that it
+    /// was to remember no more than before.
+    fn has_to_go_back(&self, layout: Layout) -> bool {
+        self.last.as_ref().is_some_and(|last| {
+            layout == last.layout && last.n_rows > 1 && last.n_bytes_typed != (self.n_bytes_typed)()
+        })
     }
 
     /// Draws these lines over those that are there.
@@ -210,15 +235,23 @@ impl<W: WriteColor> LiveLine<W> {
         let canvas = self.canvas.clone();
         let mut place = canvas.lock();
         let drawn = fitted(&lines, layout);
-        // A terminal that was resized may have moved what is on it, and knows of the
-        // place that it was to remember no more than before.
-        let last = self
-            .drawn_for
-            .filter(|(last, _)| place.is_there && *last == layout);
-        let goes_back = last.is_some_and(|(_, n_rows)| n_rows > 1);
+        let n_rows = drawn.len();
+        let n_bytes_typed = (self.n_bytes_typed)();
+        let last = self.last.as_ref().filter(|_| place.is_there);
+        let start = match last {
+            Some(last) if last.layout != layout => DrawingStart::Resized,
+            Some(_) if self.has_to_go_back(layout) => DrawingStart::Remembered,
+            // More rows than before may have moved all that is on the screen.
+            Some(last) if last.n_rows >= n_rows => DrawingStart::Here,
+            _ => DrawingStart::Anew,
+        };
         self.shown = lines;
-        self.drawn_for = Some((layout, drawn.len()));
-        self.write(|out| draw(&drawn, goes_back, out))?;
+        self.write(|out| draw(&drawn, start, out))?;
+        self.last = Some(LastDrawn {
+            layout,
+            n_rows,
+            n_bytes_typed,
+        });
         place.is_there = true;
         Ok(())
     }
@@ -271,13 +304,24 @@ impl<W: WriteColor> LiveLine<W> {
     /// Takes what is drawn away.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         self.shown.clear();
+        let layout = self.layout();
+        let goes_back = layout.is_some_and(|layout| self.has_to_go_back(layout));
         let canvas = self.canvas.clone();
         let mut place = canvas.lock();
         match std::mem::take(&mut place.is_there) {
-            true => self.write(|out| out.write_all(CLEAR)),
+            true => self.write(|out| clear_at(goes_back, out)),
             false => Ok(()),
         }
     }
+}
+
+/// What was drawn last.
+#[derive(Debug)]
+struct LastDrawn {
+    layout: Layout,
+    n_rows: usize,
+    /// The bytes of the lines that were typed until then.
+    n_bytes_typed: u64,
 }
 
 /// A line that stays, in as many as the terminal's width asks for.
@@ -344,12 +388,17 @@ fn cut_between(line: Line, width: usize, drawing: Drawing) -> Line {
 /// not ours.
 ///
 /// What the user types is shown by the terminal at the cursor, and an Enter moves it: so of
-/// several lines the terminal remembers where the first begins, and `goes_back` there
-/// before the next drawing. Below a line without another there may be no row: an Enter moves
-/// what is on the screen, and no place on it can be remembered.
-fn draw(lines: &[Line], goes_back: bool, out: &mut dyn WriteColor) -> io::Result<()> {
-    if goes_back {
-        out.write_all(RESTORE)?;
+/// several lines the terminal remembers where the first begins, and only after an Enter the
+/// drawing goes back there. A terminal may be resized before this program can know of it (tmux
+/// tells up to a quarter of a second later), and then the cursor is right and the place is not.
+/// Below a line without another there may be no row: an Enter moves what is on the screen, and
+/// no place on it can be remembered.
+fn draw(lines: &[Line], start: DrawingStart, out: &mut dyn WriteColor) -> io::Result<()> {
+    match start {
+        DrawingStart::Remembered => out.write_all(RESTORE)?,
+        // Rows that a resize broke are one line for the terminal until they are erased.
+        DrawingStart::Resized => out.write_all(CLEAR)?,
+        DrawingStart::Here | DrawingStart::Anew => {}
     }
     out.write_all(BEGIN)?;
     for (at, line) in lines.iter().enumerate() {
@@ -361,9 +410,32 @@ fn draw(lines: &[Line], goes_back: bool, out: &mut dyn WriteColor) -> io::Result
     out.write_all(END)?;
     if lines.len() > 1 {
         write!(out, "\x1b[{}A", lines.len() - 1)?;
-        out.write_all(SAVE)?;
+        if start != DrawingStart::Here {
+            out.write_all(SAVE)?;
+        }
     }
     Ok(())
+}
+
+/// Where a drawing begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DrawingStart {
+    /// Where the cursor is, where nothing is drawn or less than now.
+    Anew,
+    /// At the cursor, over what was drawn there for another size of the terminal.
+    Resized,
+    /// At the cursor, over what is there.
+    Here,
+    /// At the place that the terminal was to remember.
+    Remembered,
+}
+
+/// Takes away what is drawn, where an Enter moved the cursor as well.
+fn clear_at(goes_back: bool, out: &mut dyn WriteColor) -> io::Result<()> {
+    if goes_back {
+        out.write_all(RESTORE)?;
+    }
+    out.write_all(CLEAR)
 }
 
 /// To the start of the line, and no wrapping at its end: should the terminal

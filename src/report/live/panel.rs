@@ -10,17 +10,23 @@ use super::line::{Limits, elapsed, phase, users, warnings};
 use crate::outcome::{Progress, Row, RowStats, with_population};
 use crate::report::page::ns_text;
 use crate::report::table::{Cell, Table};
-use crate::terminal::{Align, Drawing, Layout, Line, Role, pad};
+use crate::terminal::{Align, Drawing, Layout, Line, Role, pad, plain_names};
 use crate::units::{format_count, format_latency, format_percent, format_rate, plural};
 
 /// A smaller screen has a line.
 const COLUMNS_MIN: usize = 60;
 const ROWS_MIN: usize = 15;
 
-/// More lines would push what the user has seen before off the screen, unless it is a high
-/// one: there the panel takes two thirds of it, which more than this are too much to read.
-const LINES_MAX: usize = 22;
-const LINES_MAX_HIGH: usize = 40;
+/// It takes two thirds of the screen, in both directions. A terminal that is made narrower
+/// breaks only rows that are longer than it is then, and what these take more of it pushes the
+/// rows above the panel off the screen, but not the panel itself: nobody could take that away.
+/// So a third can go at a time, and what the user has seen before stays in sight.
+const PART_OF_SCREEN: (usize, usize) = (2, 3);
+
+/// As many as the smallest screen holds: fewer would not show operations and causes of
+/// failure. More than the other are too much to read.
+const LINES_MIN: usize = ROWS_MIN - 1;
+const LINES_MAX: usize = 40;
 
 /// Wider, the figures would stand too far from their names to be read together.
 const COLUMNS_MAX: usize = 110;
@@ -41,6 +47,8 @@ const CAUSES_SHOWN: usize = 3;
 /// What happened in a second.
 #[derive(Debug, Clone, Copy)]
 struct PastSecond {
+    /// From the start of the load.
+    second: u64,
     rate: f64,
     p50_ns: Option<u64>,
     p99_ns: Option<u64>,
@@ -82,6 +90,7 @@ impl Panel {
             self.last.pop_front();
         }
         self.last.push_back(PastSecond {
+            second,
             rate: progress.rate,
             p50_ns: progress.latency.quantile_ns(0.5),
             p99_ns: progress.latency.quantile_ns(0.99),
@@ -89,15 +98,15 @@ impl Panel {
         });
     }
 
-    /// The lines, at most as many as the screen has but one.
+    /// The lines, which take two thirds of the screen at most, but for the smallest screens.
     pub(super) fn lines(
         &mut self,
         progress: &Progress<'_>,
         limits: Limits,
         layout: Layout,
     ) -> Vec<Line> {
-        let columns = layout.columns.unwrap_or(COLUMNS_MIN).saturating_sub(1);
-        let columns = columns.min(COLUMNS_MAX);
+        let columns = part_of(layout.columns.unwrap_or(COLUMNS_MIN));
+        let columns = columns.clamp(COLUMNS_MIN - 1, COLUMNS_MAX);
         let mut lines = vec![head(progress, limits, columns, layout.drawing)];
         let key = (progress.elapsed.as_secs(), layout);
         if let Some((known, below)) = &self.below
@@ -108,9 +117,9 @@ impl Panel {
         }
         lines.push(state(progress, limits));
         lines.extend(self.sparks(progress, columns, layout.drawing));
-        let n_lines = layout.rows.unwrap_or(ROWS_MIN).saturating_sub(1);
-        let lines_max = (n_lines / 3 * 2).clamp(LINES_MAX, LINES_MAX_HIGH);
-        let room = n_lines.min(lines_max).saturating_sub(lines.len());
+        let lines_max = part_of(layout.rows.unwrap_or(ROWS_MIN));
+        let lines_max = lines_max.clamp(LINES_MIN, LINES_MAX);
+        let room = lines_max.saturating_sub(lines.len());
         let tables = tables(progress, room, columns, layout.drawing);
         // The first call of the first second is shown soon.
         let is_lasting = !tables.is_empty();
@@ -122,8 +131,8 @@ impl Panel {
     /// The last minute: a row each for rate, latency and failures.
     fn sparks(&self, progress: &Progress<'_>, columns: usize, drawing: Drawing) -> Vec<Line> {
         let room = columns.saturating_sub(NAME_WIDTH + VALUE_WIDTH + 2);
-        let n_shown = self.last.len().min(room);
-        let last = || self.last.iter().skip(self.last.len() - n_shown);
+        let n_seconds = SECONDS_SHOWN.div_ceil(room.max(1));
+        let bars = |of: fn(&PastSecond) -> Option<f64>| self.bars(n_seconds, of);
         let row = |name: &str, value: &str, role, values: Vec<Option<f64>>, least: f64| {
             let most = values.iter().flatten().copied().fold(least, f64::max);
             Line::of(Role::Dim, pad(name, NAME_WIDTH, Align::Left))
@@ -131,34 +140,59 @@ impl Panel {
                 .add(Role::Plain, "  ")
                 .add(role, drawing.spark(&values, most))
         };
-        let latency = |name, q, role, of: fn(&PastSecond) -> Option<u64>| {
+        let latency = |name, q, role, of| {
             let value = progress.latency.quantile_ns(q);
-            let values = last().map(|moment| of(moment).map(|ns| ns as f64));
             let value = value.map_or("-".to_string(), format_latency);
-            row(name, &value, role, values.collect(), 0.0)
+            row(name, &value, role, bars(of), 0.0)
         };
-        let failed = last().map(|moment| Some(moment.failed as f64));
+        let failed = bars(|moment| Some(moment.failed as f64));
         vec![
             row(
                 "rate",
                 &format_rate(progress.rate),
                 Role::Accent,
-                last().map(|moment| Some(moment.rate)).collect(),
+                bars(|moment| Some(moment.rate)),
                 0.0,
             ),
             // As the curves of the summary are.
-            latency("p50", 0.5, Role::Plain, |moment| moment.p50_ns),
-            latency("p99", 0.99, Role::Accent, |moment| moment.p99_ns),
+            latency("p50", 0.5, Role::Plain, |moment| {
+                moment.p50_ns.map(|ns| ns as f64)
+            }),
+            latency("p99", 0.99, Role::Accent, |moment| {
+                moment.p99_ns.map(|ns| ns as f64)
+            }),
             // A single one is a small bar.
             row(
                 "errors",
                 &format_count(progress.failed),
                 Role::Error,
-                failed.collect(),
+                failed,
                 4.0,
             ),
         ]
     }
+
+    /// A bar for each `n_seconds`, which is as high as the highest of them. Each second stays
+    /// with the same others while time goes on.
+    fn bars(&self, n_seconds: usize, of: impl Fn(&PastSecond) -> Option<f64>) -> Vec<Option<f64>> {
+        let mut bars: Vec<(u64, Option<f64>)> = Vec::new();
+        for past in &self.last {
+            let place = past.second / n_seconds as u64;
+            match bars.last_mut() {
+                Some((known, bar)) if *known == place => {
+                    *bar = [*bar, of(past)].into_iter().flatten().reduce(f64::max);
+                }
+                _ => bars.push((place, of(past))),
+            }
+        }
+        bars.into_iter().map(|(_, bar)| bar).collect()
+    }
+}
+
+/// What the panel takes of so many rows or columns.
+fn part_of(n: usize) -> usize {
+    let (part, of) = PART_OF_SCREEN;
+    n / of * part + n % of * part / of
 }
 
 /// How far it is.
@@ -264,7 +298,9 @@ fn slowest(
     ];
     let mut table = Table::new(&headings).dispensable(&[4, 2, 1]);
     let (shown, n_more) = split(&operations, n_lines);
-    for (row, stats) in shown {
+    let labels: Vec<String> = shown.iter().map(|(row, _)| short_label(row)).collect();
+    let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+    for ((_, stats), label) in shown.iter().zip(plain_names(&labels)) {
         let latency = stats.measured(true).histogram();
         let ended = stats.finished();
         let errors = match (ended, stats.failed) {
@@ -275,7 +311,7 @@ fn slowest(
         // A cast from a float saturates.
         let mean_ns = latency.mean_ns().map(|ns| ns as u64);
         table.row(vec![
-            Cell::of(Role::Accent, format!("  {}", short_label(row))),
+            Cell::of(Role::Accent, format!("  {label}")),
             Cell::plain(format_count(ended)),
             errors,
             Cell::plain(ns_text(mean_ns)),
