@@ -39,4 +39,8 @@ impl Source for FileSource {
     fn looks_again(&self) -> Option<Duration> {
         Some(EVERY)
     }
+
+    fn may_be_left_alone(&self) -> bool {
+        true
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,8 +13,9 @@ use super::renewal::Renewal;
 use super::tokens::{Ask, HeldToken, Tokens};
 use super::{FETCH_WAIT, Fault, Source, Stop, Token, Why};
 use crate::error::UserError;
-use crate::http::split_hint;
+use crate::http::{split_hint, with_hint};
 use crate::redact::{LiveSecrets, Secret};
+use crate::units::{format_duration, part_of};
 
 /// Sources that are asked at once: a command for each of 500 users is not 500
 /// processes.
@@ -25,6 +27,16 @@ pub const HOLDERS_MAX: usize = 10_000;
 /// Attempts at a first token, where somebody says how long to wait for each.
 const FIRST_ATTEMPTS_MAX: u32 = 5;
 
+/// All attempts of a holder at its first token, and the waits between them, are over
+/// within this: as long as a handshake waits.
+const FIRST_TOKEN_MAX: Duration = Duration::from_secs(120);
+
+/// The first tokens of all holders are there within this.
+const FIRST_TOKENS_MAX: Duration = Duration::from_secs(3600);
+
+/// A longer wait is told by this alone.
+const ASKED_TOLD: Duration = Duration::from_secs(365 * 86_400);
+
 /// Refusals that wait for a thread that asks a source. One more of the same number is
 /// told again by the next request.
 const ASKS_MAX: usize = 1024;
@@ -32,8 +44,8 @@ const ASKS_MAX: usize = 1024;
 /// A thread without anything to do looks this often whether it is still wanted.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long the end of a run waits for a source: a refresh that was begun is written
-/// down before the process ends.
+/// How long the end of a run waits for a source that may not be left alone: a refresh
+/// that was begun is written down before the process ends, and a command is ended.
 const END_WAIT: Duration = Duration::from_secs(5);
 
 /// Keeps tokens fresh. Dropped, it ends its threads.
@@ -41,7 +53,7 @@ const END_WAIT: Duration = Duration::from_secs(5);
 pub struct Keeper {
     tokens: Arc<Tokens>,
     stop: Stop,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<TokenThread>,
 }
 
 impl Keeper {
@@ -78,8 +90,10 @@ impl Keeper {
             threads: Vec::with_capacity(n_threads),
         };
         for (holders, asks) in shares.into_iter().zip(inboxes) {
+            let is_left_alone = Arc::new(AtomicBool::new(false));
             let mut keeping = Keeping {
                 holders,
+                is_left_alone: Arc::clone(&is_left_alone),
                 tokens: Arc::clone(&tokens),
                 stop: stop.clone(),
                 random: fastrand::Rng::new(),
@@ -88,7 +102,10 @@ impl Keeper {
                 .name("tokens".to_string())
                 .spawn(move || keeping.run(&asks))
                 .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
-            keeper.threads.push(thread);
+            keeper.threads.push(TokenThread {
+                thread,
+                is_left_alone,
+            });
         }
         Ok(keeper)
     }
@@ -99,14 +116,26 @@ impl Keeper {
     }
 
     /// Waits until each holder has its first token, or `goes_on` says no to how many are
-    /// there, of how many.
+    /// there, of how many, and why the last attempt failed if it did.
     ///
     /// # Errors
-    /// Why one cannot be had.
-    pub fn await_first(&self, goes_on: &dyn Fn(usize, usize) -> bool) -> Result<(), UserError> {
+    /// Why one cannot be had; or that they are not there after an hour.
+    pub fn await_first(
+        &self,
+        goes_on: &dyn Fn(usize, usize, Option<&str>) -> bool,
+    ) -> Result<(), UserError> {
+        self.await_within(FIRST_TOKENS_MAX, goes_on)
+    }
+
+    fn await_within(
+        &self,
+        limit: Duration,
+        goes_on: &dyn Fn(usize, usize, Option<&str>) -> bool,
+    ) -> Result<(), UserError> {
         const WAIT: Duration = Duration::from_millis(50);
+        let began = crate::clock::now();
         loop {
-            let (n_there, n_all) = self.tokens.await_some(WAIT).map_err(|why| {
+            let (n_there, n_all, failure) = self.tokens.await_some(WAIT).map_err(|why| {
                 let (why, hint) = split_hint(&why);
                 let error = UserError::could_not_run(format!("no token: {why}"));
                 match hint {
@@ -114,30 +143,59 @@ impl Keeper {
                     None => error,
                 }
             })?;
-            if n_there == n_all || !goes_on(n_there, n_all) {
+            if n_there == n_all || !goes_on(n_there, n_all, failure.as_deref()) {
                 return Ok(());
             }
+            if crate::clock::since(began) >= limit {
+                return Err(UserError::could_not_run(format!(
+                    "{} came within {}, the most that a run waits for its first ones",
+                    part_of(n_there as u64, n_all as u64, "token", "tokens"),
+                    format_duration(limit)
+                ))
+                .hint("let users share tokens, or use a source that is faster"));
+            }
         }
+    }
+
+    /// Ends, and waits for sources only while `waits` says so.
+    pub fn end(mut self, waits: &dyn Fn() -> bool) {
+        self.finish(waits);
+    }
+
+    fn finish(&mut self, waits: &dyn Fn() -> bool) {
+        self.stop.set();
+        self.tokens.end();
+        let deadline = crate::clock::now() + END_WAIT;
+        let is_busy =
+            |it: &TokenThread| !it.thread.is_finished() && !it.is_left_alone.load(Relaxed);
+        while self.threads.iter().any(is_busy) {
+            if crate::clock::now() >= deadline || !waits() {
+                break;
+            }
+            thread::park_timeout(Duration::from_millis(2));
+        }
+        self.threads.clear();
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.stop.set();
-        self.tokens.end();
-        let deadline = crate::clock::now() + END_WAIT;
-        while self.threads.iter().any(|thread| !thread.is_finished()) {
-            if crate::clock::now() >= deadline {
-                return;
-            }
-            thread::park_timeout(Duration::from_millis(2));
-        }
+        self.finish(&|| true);
     }
+}
+
+/// A thread of the keeper.
+#[derive(Debug)]
+struct TokenThread {
+    thread: JoinHandle<()>,
+    /// What it does now may go on, or be cut off, when the process ends.
+    is_left_alone: Arc<AtomicBool>,
 }
 
 /// One thread's holders.
 struct Keeping {
     holders: Vec<Holder>,
+    is_left_alone: Arc<AtomicBool>,
     tokens: Arc<Tokens>,
     stop: Stop,
     random: fastrand::Rng,
@@ -153,6 +211,8 @@ struct Holder {
     expires_at: Option<SystemTime>,
     is_widest: bool,
     n_first: u32,
+    /// When it was asked for its first token.
+    first_asked_at: Option<Instant>,
 }
 
 impl Holder {
@@ -166,6 +226,7 @@ impl Holder {
             expires_at: None,
             is_widest: false,
             n_first: 0,
+            first_asked_at: None,
         }
     }
 
@@ -221,14 +282,23 @@ impl Keeping {
     fn fetch(&mut self, at: usize) {
         let Self {
             holders,
+            is_left_alone,
             tokens,
             stop,
             random,
         } = self;
         let holder = &mut holders[at];
         let why = holder.renewal.why().clone();
-        let deadline = crate::clock::now() + FETCH_WAIT;
+        let asked_at = crate::clock::now();
+        let first_asked_at = *holder.first_asked_at.get_or_insert(asked_at);
+        let first_until = first_asked_at + FIRST_TOKEN_MAX;
+        let mut deadline = asked_at + FETCH_WAIT;
+        if why == Why::First {
+            deadline = deadline.min(first_until);
+        }
+        is_left_alone.store(holder.source.may_be_left_alone(), Relaxed);
         let fetched = holder.source.fetch(why.clone(), deadline);
+        is_left_alone.store(false, Relaxed);
         let now = crate::clock::now();
         let (chance, every) = (random.f64(), holder.source.looks_again());
         let fault = match fetched.and_then(|token| sound(token, holder.value.as_ref(), &why)) {
@@ -271,13 +341,35 @@ impl Keeping {
         holder.n_first += u32::from(why == Why::First);
         let is_hopeless_first =
             why == Why::First && (after.is_none() || holder.n_first >= FIRST_ATTEMPTS_MAX);
-        let is_over = matches!(fault, Fault::Final { .. }) || is_hopeless_first;
+        let is_late = why == Why::First
+            && after.is_some_and(|after| after > first_until.saturating_duration_since(now));
+        let is_over = matches!(fault, Fault::Final { .. }) || is_hopeless_first || is_late;
         match is_over {
             true => holder.renewal.ended(),
             false => holder.renewal.failed(now, after, chance),
         }
-        tokens.failed(holder.number, fault.message(), is_over);
+        let message = match after.filter(|_| is_late) {
+            Some(after) => asks_too_much(fault.message(), after),
+            None => fault.message().to_string(),
+        };
+        tokens.failed(holder.number, &message, is_over);
     }
+}
+
+/// Somebody asks to wait for longer than the start of a run may wait.
+fn asks_too_much(message: &str, after: Duration) -> String {
+    let told = match after > ASKED_TOLD {
+        true => "more than a year".to_string(),
+        false => format_duration(after),
+    };
+    let most = format_duration(FIRST_TOKEN_MAX);
+    with_hint(
+        format_args!(
+            "{message}, and asks to wait {told} (`Retry-After`); the start of a run waits {most} \
+             at most for a first token, all attempts together"
+        ),
+        "begin later",
+    )
 }
 
 /// Whether a token can be used, and is not the one that was refused.
@@ -375,7 +467,7 @@ mod tests {
     #[test]
     fn many_refusals_of_one_token_are_one_request_for_another() {
         let (keeper, asked, redactor) = keeper(Vec::new(), &["token"], &[]);
-        keeper.await_first(&|_, _| true).expect("a token");
+        keeper.await_first(&|_, _, _| true).expect("a token");
         let tokens = Arc::clone(keeper.tokens());
         let (tell, told) = bounded(16);
         let subscription = tokens.subscribe(move |held| tell.send(held).expect("room"));
@@ -404,7 +496,7 @@ mod tests {
     #[test]
     fn users_have_the_token_of_their_holder() {
         let (keeper, _, _) = keeper(Vec::new(), &["alice", "bob"], &[(0, 0), (1, 1), (2, 0)]);
-        keeper.await_first(&|_, _| true).expect("tokens");
+        keeper.await_first(&|_, _, _| true).expect("tokens");
         let tokens = keeper.tokens();
         let of_user = |index| tokens.of_user(index).expect("a token").expose().to_string();
         assert_eq!([0, 1, 2].map(of_user), ["alice-1", "bob-1", "alice-1"]);
@@ -414,7 +506,7 @@ mod tests {
     #[test]
     fn a_first_token_that_cannot_be_had_ends_the_wait() {
         let (keeper, asked, _) = keeper(vec![Fault::again("no server")], &["token"], &[]);
-        let error = keeper.await_first(&|_, _| true).expect_err("no token");
+        let error = keeper.await_first(&|_, _, _| true).expect_err("no token");
         assert_eq!(error.what(), "no token: no server");
         assert_eq!(*asked.lock(), [Why::First]);
     }
@@ -426,14 +518,14 @@ mod tests {
             after: Some(Duration::ZERO),
         };
         let (keeper, asked, _) = keeper(vec![soon], &["token"], &[]);
-        keeper.await_first(&|_, _| true).expect("a token");
+        keeper.await_first(&|_, _, _| true).expect("a token");
         assert_eq!(*asked.lock(), [Why::First, Why::First]);
     }
 
     #[test]
     fn where_none_comes_any_more_all_are_lost() {
         let (keeper, _, _) = keeper(Vec::new(), &["token"], &[]);
-        keeper.await_first(&|_, _| true).expect("a token");
+        keeper.await_first(&|_, _, _| true).expect("a token");
         let tokens = keeper.tokens();
         tokens.refused(0);
         assert!(!tokens.are_lost());
@@ -444,10 +536,88 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_that_is_too_long_for_the_start_of_a_run_ends_it() {
+        let busy = |secs| Fault::Again {
+            message: "the issuer answered 503".to_string(),
+            after: Some(Duration::from_secs(secs)),
+        };
+        for (secs, told) in [(999_999, "277h46m39s"), (u64::MAX, "more than a year")] {
+            let (keeper, asked, _) = keeper(vec![busy(secs)], &["token"], &[]);
+            let error = keeper.await_first(&|_, _, _| true).expect_err("no token");
+            let what = error.what();
+            let expected = format!("the issuer answered 503, and asks to wait {told}");
+            assert!(what.contains(&expected), "{what}");
+            assert!(what.contains("waits 2m at most"), "{what}");
+            assert_eq!(asked.lock().len(), 1);
+        }
+        // A short one is waited for, and its cause is told meanwhile.
+        let (keeper, asked, _) = keeper(vec![busy(1)], &["token"], &[]);
+        let told = Mutex::new(None);
+        let first = keeper.await_first(&|_, _, failure| {
+            if let Some(failure) = failure {
+                *told.lock() = Some(failure.to_string());
+            }
+            true
+        });
+        first.expect("a token");
+        assert_eq!(asked.lock().len(), 2);
+        assert_eq!(told.lock().as_deref(), Some("the issuer answered 503"));
+    }
+
+    /// Waits until it is told to go on.
+    struct Stalled {
+        may_be_left_alone: bool,
+        begun: crossbeam_channel::Sender<()>,
+        go_on: Receiver<()>,
+    }
+
+    impl Source for Stalled {
+        fn fetch(&mut self, _: Why, _: Instant) -> Result<Token, Fault> {
+            let _ = self.begun.send(());
+            let _ = self.go_on.recv();
+            Err(Fault::last("over"))
+        }
+
+        fn about(&self) -> String {
+            "stalled".to_string()
+        }
+
+        fn may_be_left_alone(&self) -> bool {
+            self.may_be_left_alone
+        }
+    }
+
+    #[test]
+    fn an_end_waits_only_for_what_may_not_be_left_alone() {
+        for may_be_left_alone in [true, false] {
+            let (begun, has_begun) = bounded(1);
+            let (_open, go_on) = bounded(0);
+            let source = Box::new(Stalled {
+                may_be_left_alone,
+                begun,
+                go_on,
+            });
+            let live = LiveSecrets::new(1);
+            let keeper = Keeper::start(vec![source], HashMap::new(), &live, Stop::default());
+            let keeper = keeper.expect("a thread");
+            has_begun.recv().expect("it is asked");
+            let late = keeper.await_within(Duration::ZERO, &|_, _, _| true);
+            let late = late.expect_err("no token comes");
+            assert!(late.what().starts_with("0 of 1 token came"), "{late}");
+            let n_looks = std::cell::Cell::new(0);
+            keeper.end(&|| {
+                n_looks.set(n_looks.get() + 1);
+                n_looks.get() < 3
+            });
+            assert_eq!(n_looks.get(), if may_be_left_alone { 0 } else { 3 });
+        }
+    }
+
+    #[test]
     fn a_token_that_has_ended_by_its_own_word_is_used_and_told_once() {
         let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_577_836_800);
         let (keeper, asked, _) = keeper_of(Some(long_ago), Vec::new(), &["token"], &[]);
-        keeper.await_first(&|_, _| true).expect("a token");
+        keeper.await_first(&|_, _, _| true).expect("a token");
         let tokens = keeper.tokens();
         let notice = tokens.take_notice().expect("news");
         assert!(notice.contains("ended at 2020-01-01T00:00:00"), "{notice}");

@@ -62,6 +62,12 @@ pub trait Source: Send {
     fn looks_again(&self) -> Option<Duration> {
         None
     }
+
+    /// Whether the process may end while the source is asked: nothing that it gets is
+    /// written down, and nothing that it started goes on. Else an end waits for it.
+    fn may_be_left_alone(&self) -> bool {
+        false
+    }
 }
 
 /// Why a token is asked for.

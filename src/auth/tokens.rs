@@ -282,17 +282,23 @@ impl Tokens {
         self.changed.notify_all();
     }
 
-    /// Waits a moment for first tokens: how many are there, of how many.
+    /// Waits a moment for first tokens: how many are there, of how many, and why the last
+    /// attempt at one that is not there failed.
     ///
     /// # Errors
     /// Why one cannot be had.
-    pub(super) fn await_some(&self, wait: Duration) -> Result<(usize, usize), String> {
+    pub(super) fn await_some(
+        &self,
+        wait: Duration,
+    ) -> Result<(usize, usize, Option<String>), String> {
         let mut state = self.state.lock();
         let count = |state: &State| {
             let there = state.holders.iter().filter(|it| it.token.is_some());
-            (there.count(), state.holders.len())
+            let mut missing = state.holders.iter().filter(|it| it.token.is_none());
+            let failure = missing.find_map(|it| it.failure.clone());
+            (there.count(), state.holders.len(), failure)
         };
-        let (n_there, n_all) = count(&state);
+        let (n_there, n_all, _) = count(&state);
         if n_there < n_all && state.first_fault.is_none() {
             self.changed.wait_for(&mut state, wait);
         }

@@ -35,17 +35,22 @@ pub(super) fn open(
     let keeper = Keeper::start(sources, by_user, &token.live, stop)?;
     let began = crate::clock::now();
     let observer = std::cell::RefCell::new(observer);
-    let first = keeper.await_first(&|n_there, n_all| {
+    let first = keeper.await_first(&|n_there, n_all, failure| {
         /// What is there within this is not worth a line.
         const SHOWN_AFTER: Duration = Duration::from_secs(1);
         let elapsed = crate::clock::since(began);
         if elapsed >= SHOWN_AFTER {
-            let what = format!(
-                "{} {}, each within {}",
-                part_of(n_there as u64, n_all as u64, "token", "tokens"),
-                token.shown(),
-                format_duration(FETCH_WAIT)
-            );
+            let there = part_of(n_there as u64, n_all as u64, "token", "tokens");
+            let shown = token.shown();
+            let what = match failure {
+                Some(failure) => redactor.clean(format!(
+                    "{there} {shown}; another attempt is to come: {failure}"
+                )),
+                None => {
+                    let most = format_duration(FETCH_WAIT);
+                    format!("{there} {shown}, each within {most}")
+                }
+            };
             observer.borrow_mut().preparing(Some((elapsed, &what)));
         }
         !interrupts.is_pending()
@@ -54,10 +59,14 @@ pub(super) fn open(
     observer.preparing(None);
     first?;
     match interrupts.is_pending() {
-        true => Err(UserError::new(
-            ErrorKind::Interrupted,
-            "interrupted before the load began",
-        )),
+        true => {
+            // The second one does not even wait for a login that is being written down.
+            keeper.end(&|| interrupts.count() < 2);
+            Err(UserError::new(
+                ErrorKind::Interrupted,
+                "interrupted before the load began",
+            ))
+        }
         false => {
             if let TokenOrigin::OAuth(_) = token.origin {
                 // It may be used without a word from the user.

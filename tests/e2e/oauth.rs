@@ -433,6 +433,53 @@ fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
     }
 }
 
+fn n_token_requests(server: &AuthServer) -> usize {
+    let log = server.server.log();
+    log.iter().filter(|it| it.path == "/as/token").count()
+}
+
+#[test]
+fn an_issuer_that_is_busy_for_days_does_not_hold_the_start() {
+    let server = AuthServer::start(Manners {
+        n_busy: 9,
+        busy_secs: "999999",
+        ..Manners::default()
+    });
+    let finished = client_run(&server.url(), &["--iterations=3"]).run();
+    let finished = finished.expect_code(1);
+    finished.tells("OAuth", "an issuer that asks for a wait of days");
+    assert_eq!(n_token_requests(&server), 1);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_start_that_waits_for_a_token_ends_at_the_first_interrupt() {
+    let started = ["", "60"].map(|busy_secs| {
+        let server = AuthServer::start(Manners {
+            n_busy: 9,
+            busy_secs,
+            ..Manners::default()
+        });
+        let running = client_run(&server.url(), &["--iterations=3"]).spawn();
+        (server, running, busy_secs)
+    });
+    for (server, mut running, busy_secs) in started {
+        running.wait_until("a request for a token", |_| n_token_requests(&server) == 1);
+        if !busy_secs.is_empty() {
+            running.wait_until("the cause of the wait", |running| {
+                running.stderr().contains("429")
+            });
+        }
+        running.signal(nix::sys::signal::Signal::SIGINT);
+        let began = Instant::now();
+        let finished = running.wait().expect_code(130);
+        // An answer is waited for for 30 s, and what was asked for is 60 s.
+        assert!(began.elapsed() < Duration::from_secs(20), "{finished}");
+        let told = "interrupted before the load began";
+        assert!(finished.stderr.contains(told), "{finished}");
+    }
+}
+
 /// A run of `work` with the login that is kept, or as the client `ci`.
 fn run_of(server: &AuthServer, is_client: bool, expires_at: u64, words: &[&str]) -> Program {
     let url = server.url();

@@ -33,6 +33,8 @@ pub(crate) struct Manners {
     pub(crate) refuses_resource: bool,
     /// So many token requests are answered with 429 first.
     pub(crate) n_busy: u32,
+    /// The `Retry-After` of these answers, in seconds; empty: there is no answer at all.
+    pub(crate) busy_secs: &'static str,
     /// Assertions have to name the token endpoint as their audience.
     pub(crate) wants_endpoint_as_audience: bool,
     /// Changes of the issuer's metadata.
@@ -56,6 +58,7 @@ impl Default for Manners {
             call_scopes: "",
             refuses_resource: false,
             n_busy: 0,
+            busy_secs: "1",
             wants_endpoint_as_audience: false,
             metadata: json!({}),
             resource_metadata: json!({}),
@@ -325,7 +328,10 @@ fn token(
     let field = |name: &str| fields.get(name).cloned().unwrap_or_default();
     if state.n_busy < manners.n_busy {
         state.n_busy += 1;
-        return connection.answer(429, &[("Retry-After", "1")], "");
+        return match manners.busy_secs {
+            "" => connection.hang(),
+            secs => connection.answer(429, &[("Retry-After", secs)], ""),
+        };
     }
     let refuse = |state: &mut State, connection: &mut Connection, error: &str| {
         state

@@ -149,6 +149,11 @@ impl Source for OAuthSource {
         }
     }
 
+    fn may_be_left_alone(&self) -> bool {
+        // A refresh token may be good for one time: what it brought is written down.
+        matches!(self.way, TokenWay::Client { .. })
+    }
+
     fn about(&self) -> String {
         match &self.way {
             TokenWay::Login { held, .. } => {

@@ -13,6 +13,7 @@ use crate::auth::Fault;
 use crate::clock;
 use crate::http::{blocking_agent, blocking_fault, blocking_proxy};
 use crate::network::{Network, ProxyChoice};
+use crate::protocol::read_retry_after;
 
 /// The largest answer that is read, in bytes. Metadata of large services has some 10 KiB.
 const BODY_BYTES_MAX: u64 = 256 << 10;
@@ -26,7 +27,7 @@ pub(super) struct IssuerReply {
     pub(super) body: String,
     /// The value of `WWW-Authenticate`; several are joined.
     pub(super) challenge: Option<String>,
-    /// `Retry-After`, where it says a time that can be meant.
+    /// `Retry-After`, where it says seconds: as many as it says.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -164,7 +165,9 @@ fn read(mut answer: Response<Body>) -> Result<IssuerReply, ureq::Error> {
         Some(values.join(", ")).filter(|text| !text.is_empty())
     };
     let challenge = values("www-authenticate");
-    let retry_after = values("retry-after").and_then(|text| retry_after(&text));
+    // Of a date nothing is made: the clocks of two hosts may be further apart than it is.
+    let retry_after = values("retry-after");
+    let retry_after = retry_after.and_then(|text| read_retry_after(text.as_bytes(), 0, |_| None));
     let body = answer.body_mut().with_config();
     let body = body.limit(BODY_BYTES_MAX).lossy_utf8(true);
     Ok(IssuerReply {
@@ -173,12 +176,4 @@ fn read(mut answer: Response<Body>) -> Result<IssuerReply, ureq::Error> {
         challenge,
         retry_after,
     })
-}
-
-/// The seconds that `Retry-After` tells. Of a date nothing is made: the clocks of two
-/// hosts may be further apart than it is.
-fn retry_after(text: &str) -> Option<Duration> {
-    const SECS_MAX: u64 = 3600;
-    let secs: u64 = text.trim().parse().ok()?;
-    Some(Duration::from_secs(secs.min(SECS_MAX)))
 }
