@@ -98,7 +98,27 @@ pub(super) fn under_signals<T>(
     let (interrupter, interrupts) = Interrupts::new();
     let canvas = Canvas::default();
     let _listener = Listener::start(interrupter, canvas.clone());
-    let mut live = live_line(live, terminal).on(canvas);
+    done_on(live_line(live, terminal).on(canvas), interrupts, run)
+}
+
+/// The same for what has nothing to finish: the first signal ends it at once.
+pub(super) fn under_first_signal<T>(
+    live: LiveChoice,
+    terminal: &Terminal,
+    run: impl FnOnce(&mut LiveLine<Stream>, &Interrupts) -> Result<T, UserError>,
+) -> Result<(T, Interrupts), UserError> {
+    let (interrupter, interrupts) = Interrupts::new();
+    let canvas = Canvas::default();
+    let _listener = Listener::at_once(interrupter, canvas.clone());
+    let live = live_line(live, terminal).on(canvas);
+    done_on(live, interrupts.at_once(), run)
+}
+
+fn done_on<T>(
+    mut live: LiveLine<Stream>,
+    interrupts: Interrupts,
+    run: impl FnOnce(&mut LiveLine<Stream>, &Interrupts) -> Result<T, UserError>,
+) -> Result<(T, Interrupts), UserError> {
     let done = run(&mut live, &interrupts)?;
     Ok((done, interrupts))
 }

@@ -58,7 +58,7 @@ pub(super) fn demo(args: Demo, terminal: &Terminal) -> Result<u8, UserError> {
             .hint("leave `--port` out to take a free one")
     })?;
     let (interrupter, interrupts) = Interrupts::new();
-    let listener = Listener::start(interrupter, Canvas::default());
+    let listener = Listener::at_once(interrupter, Canvas::default());
     let line = Line::of(Role::Plain, "serving ").add(Role::Accent, server.url());
     terminal.print(&[line]).map_err(|error| no_stdout(&error))?;
     interrupts.wait(Duration::MAX);

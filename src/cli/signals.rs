@@ -1,5 +1,6 @@
 //! SIGINT, SIGTERM and SIGHUP end a run: the first in good order, the second at
-//! once, and the third ends the process. On Windows Ctrl-C is SIGINT, and there is no
+//! once, and the third ends the process. What has nothing to finish (`try`, `demo`) ends at
+//! once by the first. On Windows Ctrl-C is SIGINT, and there is no
 //! SIGHUP.
 //!
 //! The main thread may wait for a reader of its output that never reads. So the second
@@ -43,6 +44,16 @@ impl Listener {
     /// Passes signals on. Where the system does not let us listen, signals end
     /// the program as they always do.
     pub(super) fn start(interrupter: Interrupter, canvas: Canvas) -> Self {
+        Self::heed(interrupter, canvas, Urgency::default())
+    }
+
+    /// The same for what has nothing to finish: the first signal is as urgent as the second
+    /// one.
+    pub(super) fn at_once(interrupter: Interrupter, canvas: Canvas) -> Self {
+        Self::heed(interrupter, canvas, Urgency::hasty())
+    }
+
+    fn heed(interrupter: Interrupter, canvas: Canvas, urgency: Urgency) -> Self {
         let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
         // The one before hears no more.
         drop(last.take());
@@ -50,7 +61,7 @@ impl Listener {
         let signaled = Arc::new(Signaled {
             interrupter,
             canvas,
-            urgency: Mutex::default(),
+            urgency: Mutex::new(urgency),
             closed,
         });
         if let Ok((handle, signals)) = system::listen() {
@@ -159,6 +170,8 @@ impl Signaled {
 struct Urgency {
     n_signals: u32,
     has_final: bool,
+    /// There is nothing to finish after the first signal.
+    is_hasty: bool,
     is_over: bool,
     is_ending: bool,
 }
@@ -173,6 +186,13 @@ enum Ending {
 }
 
 impl Urgency {
+    fn hasty() -> Self {
+        Self {
+            is_hasty: true,
+            ..Self::default()
+        }
+    }
+
     /// Another signal came.
     fn signal(&mut self, is_final: bool) -> Ending {
         self.n_signals = self.n_signals.saturating_add(1);
@@ -180,7 +200,7 @@ impl Urgency {
         match (self.is_ending, self.n_signals) {
             (true, _) => Ending::Now,
             // The load ends in good order, which takes as long as the user allows it.
-            (false, 1) if !self.is_over => Ending::None,
+            (false, 1) if !self.is_over && !self.is_hasty => Ending::None,
             (false, _) => self.soon(),
         }
     }
@@ -410,9 +430,13 @@ mod system {
 mod tests {
     use super::*;
 
-    /// What comes of signals (`i`: SIGINT, `t`: SIGTERM) and of the end (`.`).
+    /// What comes of signals (`i`: SIGINT, `t`: SIGTERM) and of the end (`.`). After `!`
+    /// there is nothing to finish.
     fn endings(events: &str) -> Vec<Ending> {
-        let mut urgency = Urgency::default();
+        let (mut urgency, events) = match events.strip_prefix('!') {
+            Some(events) => (Urgency::hasty(), events),
+            None => (Urgency::default(), events),
+        };
         let ending = |event| match event {
             '.' => urgency.over(),
             signal => urgency.signal(signal == 't'),
@@ -430,5 +454,7 @@ mod tests {
         assert_eq!(endings("t.i"), [None, Soon, Now]);
         assert_eq!(endings("ti.i"), [None, Soon, None, Now]);
         assert_eq!(endings(".it"), [None, Soon, Now]);
+        assert_eq!(endings("!ii"), [Soon, Now]);
+        assert_eq!(endings("!t.t"), [Soon, None, Now]);
     }
 }

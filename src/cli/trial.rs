@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::args::Try;
-use super::common::{no_stdout, plan_of, under_signals};
+use super::common::{no_stdout, plan_of, under_first_signal};
 use super::exit;
 use super::oauth::authorize;
 use crate::coordinator::{trial_plan, try_out};
@@ -34,12 +34,14 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
     terminal.hide_all(&plan.redactor());
     let n_off = n_all - plan.flows.len();
     let page = Arc::new(Screen::new(terminal, &plan));
-    let (outcome, interrupts) = under_signals(LiveChoice::Line, terminal, |live, interrupts| {
-        let shown = Arc::clone(&page);
-        let witness = Witness::new(move |seen| shown.show(&seen));
-        let mut watching = TrialObserver { live, terminal };
-        try_out(plan, witness, &mut watching, interrupts)
-    })?;
+    // It has no figures to complete: what was seen is shown already.
+    let (outcome, interrupts) =
+        under_first_signal(LiveChoice::Line, terminal, |live, interrupts| {
+            let shown = Arc::clone(&page);
+            let witness = Witness::new(move |seen| shown.show(&seen));
+            let mut watching = TrialObserver { live, terminal };
+            try_out(plan, witness, &mut watching, interrupts)
+        })?;
     let ends = page.end();
     let calls = Rows::new(&outcome.start.rows, &outcome.totals).totals();
     let mut last = Line::of(Role::Strong, plural(calls.started, "call", "calls"));
@@ -47,6 +49,9 @@ pub(super) fn trial(mut args: Try, terminal: &Terminal) -> Result<u8, UserError>
         0 => last.add(Role::Success, format!(", {} ok", calls.ok)),
         n_failed => last.add(Role::Error, format!(", {n_failed} failed")),
     };
+    if calls.cancelled > 0 {
+        last = last.add(Role::Plain, format!(", {} cancelled", calls.cancelled));
+    }
     if n_off > 0 {
         let entries = plural(n_off as u64, "entry", "entries");
         last = last.add(Role::Plain, format!("; {entries} of weight 0 left out"));

@@ -10,6 +10,8 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 #[derive(Debug, Clone)]
 pub struct Interrupts {
     count: Arc<AtomicU32>,
+    /// The first interrupt counts as the second one, too.
+    is_hasty: bool,
     resumed: Arc<AtomicU32>,
     /// Has a message soon after an interrupt came. It is a wake-up only:
     /// [`Interrupts::count`] says how many there were.
@@ -38,10 +40,20 @@ impl Interrupts {
         };
         let interrupts = Self {
             count,
+            is_hasty: false,
             resumed,
             wake: woken,
         };
         (interrupter, interrupts)
+    }
+
+    /// The same interrupts for what has nothing to finish: the first one ends it at once.
+    #[must_use]
+    pub fn at_once(self) -> Self {
+        Self {
+            is_hasty: true,
+            ..self
+        }
     }
 
     /// Interrupts that never come.
@@ -71,7 +83,8 @@ impl Interrupts {
 
     /// How many have come.
     pub(super) fn count(&self) -> u32 {
-        self.count.load(Ordering::Relaxed)
+        let count = self.count.load(Ordering::Relaxed);
+        count + u32::from(self.is_hasty && count > 0)
     }
 
     /// How often this process was stopped and went on.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::fake_server::FakeServer;
 use crate::load_run::{LoadRun, load_run, run_work};
-use crate::program::{Finished, Program};
+use crate::program::{Finished, Program, loadtest};
 use crate::pty::{OnTerminal, ROWS};
 use crate::report::run_with_long_names;
 
@@ -500,72 +500,109 @@ fn columns(c: char) -> usize {
     }
 }
 
-/// Neither stdout nor stderr is read, and both are full. The load ends, its report is
-/// written, and one signal ends the process that waits to show it.
-#[test]
+/// A pipe that takes nothing more, and its end that nobody reads.
 #[cfg(target_os = "linux")]
-fn nobody_who_does_not_read_holds_up_a_run() {
-    use std::io::{PipeReader, PipeWriter, Write as _, pipe};
-    use std::process::Stdio;
-    use std::time::Instant;
-
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use nix::sys::signal::{Signal, kill};
-    use nix::unistd::Pid;
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    use std::io::{PipeWriter, Write as _, pipe};
     use std::os::fd::AsFd as _;
 
-    fn full_pipe() -> (PipeReader, PipeWriter) {
-        let (reader, mut writer) = pipe().expect("a pipe");
-        let is_full = |writer: &PipeWriter| {
-            let mut asked = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
-            poll(&mut asked, PollTimeout::ZERO).expect("a look") == 0
-        };
-        while !is_full(&writer) {
-            // A page of the pipe each, so that no room is left in any.
-            writer.write_all(&[b'x'; 4096]).expect("there is room");
-        }
-        (reader, writer)
-    }
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-    let server = FakeServer::on_call(|request, connection| connection.done(request));
-    let words = ["--no-pin", "--vus", "1", "--iterations", "2"];
-    let (mut command, dir) = run_work(&server.url(), &words).into_command();
-    let (_unread_stdout, stdout) = full_pipe();
-    let (_unread_stderr, stderr) = full_pipe();
-    let mut process = command
-        .stdin(Stdio::null())
-        .stdout(stdout)
-        .stderr(stderr)
-        .spawn()
-        .expect("the program can be started");
-    drop(command);
-    let until = Instant::now() + Duration::from_secs(30);
-    let reports = dir.path().join(".pmcp/reports");
-    let has_report = || {
-        let files = std::fs::read_dir(&reports).into_iter().flatten().flatten();
-        let mut names = files.map(|file| file.path());
-        names.any(|path| path.extension().is_some_and(|it| it == "json"))
+    let (reader, mut writer) = pipe().expect("a pipe");
+    let is_full = |writer: &PipeWriter| {
+        let mut asked = [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)];
+        poll(&mut asked, PollTimeout::ZERO).expect("a look") == 0
     };
-    let wait_until = |is_it: &mut dyn FnMut() -> bool| {
-        while !is_it() {
-            if Instant::now() > until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
+    while !is_full(&writer) {
+        // A page of the pipe each, so that no room is left in any.
+        writer.write_all(&[b'x'; 4096]).expect("there is room");
+    }
+    (reader, writer)
+}
+
+/// Whether it came to be within half a minute.
+#[cfg(target_os = "linux")]
+fn came_true(mut is_it: impl FnMut() -> bool) -> bool {
+    let until = std::time::Instant::now() + Duration::from_secs(30);
+    while !is_it() {
+        if std::time::Instant::now() > until {
+            return false;
         }
-        true
-    };
-    let was_written = wait_until(&mut || has_report());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
+/// Sends a signal, and gives the exit code that comes of it; kills what does not end.
+#[cfg(target_os = "linux")]
+fn code_after(mut process: std::process::Child, signal: nix::sys::signal::Signal) -> Option<i32> {
     let id = i32::try_from(process.id()).expect("a process id");
-    kill(Pid::from_raw(id), Signal::SIGTERM).expect("our own child can be signalled");
+    let sent = nix::sys::signal::kill(nix::unistd::Pid::from_raw(id), signal);
+    sent.expect("our own child can be signalled");
     let mut status = None;
-    wait_until(&mut || {
+    came_true(|| {
         status = process.try_wait().expect("a child's status");
         status.is_some()
     });
     let _ = process.kill();
     let _ = process.wait();
+    status.expect("it ended by the signal").code()
+}
+
+/// Neither stdout nor stderr is read, and both are full. The load ends, its report is
+/// written, and one signal ends the process that waits to show it.
+#[test]
+#[cfg(target_os = "linux")]
+fn nobody_who_does_not_read_holds_up_a_run() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let words = ["--no-pin", "--vus", "1", "--iterations", "2"];
+    let (mut command, dir) = run_work(&server.url(), &words).into_command();
+    let (_unread_stdout, stdout) = full_pipe();
+    let (_unread_stderr, stderr) = full_pipe();
+    let process = command
+        .stdin(std::process::Stdio::null())
+        .stdout(stdout)
+        .stderr(stderr)
+        .spawn()
+        .expect("the program can be started");
+    drop(command);
+    let reports = dir.path().join(".pmcp/reports");
+    let was_written = came_true(|| {
+        let files = std::fs::read_dir(&reports).into_iter().flatten().flatten();
+        let mut names = files.map(|file| file.path());
+        names.any(|path| path.extension().is_some_and(|it| it == "json"))
+    });
+    let code = code_after(process, nix::sys::signal::Signal::SIGTERM);
     assert!(was_written, "the report is written");
-    let code = status.expect("it ended by the signal").code();
     assert_eq!(code, Some(130));
+}
+
+/// They have nothing to finish: one Ctrl-C ends them, though nobody reads what they say.
+#[test]
+#[cfg(target_os = "linux")]
+fn one_interrupt_ends_what_shows_something_to_nobody() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let url = server.url();
+    let started = [&["try", &url, "--tool", "work"][..], &["demo"]].map(|words| {
+        let (mut command, dir) = loadtest(words).into_command();
+        let (unread, stdout) = full_pipe();
+        let command = command.stdin(std::process::Stdio::null()).stdout(stdout);
+        let command = command.stderr(std::process::Stdio::null());
+        let process = command.spawn().expect("the program can be started");
+        (process, dir, unread)
+    });
+    // The server is told of next.
+    assert!(came_true(|| server.count("tools/list") > 0));
+    for (process, _dir, _unread) in started {
+        let tasks = format!("/proc/{}/task", process.id());
+        // Before that a signal ends it as it ends any program.
+        let listens = came_true(|| {
+            let tasks = std::fs::read_dir(&tasks).into_iter().flatten().flatten();
+            let mut names = tasks.map(|task| std::fs::read_to_string(task.path().join("comm")));
+            names.any(|name| name.is_ok_and(|name| name.trim() == "signals"))
+        });
+        assert!(listens);
+        let code = code_after(process, nix::sys::signal::Signal::SIGINT);
+        assert_eq!(code, Some(130));
+    }
 }

@@ -1,10 +1,12 @@
 //! `try`: what is shown before a load.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::demo::demo;
 use crate::fake_server::FakeServer;
-use crate::program::{Finished, Program};
+use crate::program::{Finished, Program, loadtest};
 use pmcp_loadtest::demo::DemoOptions;
 
 const CONFIG: &str = r#"
@@ -106,6 +108,23 @@ fn a_call_that_fails_is_shown_and_ends_with_3() {
     );
     assert!(!finished.stdout.contains('\u{1b}'), "{finished}");
     assert!(finished.stderr.contains("8 calls failed"), "{finished}");
+}
+
+/// It has no figures to complete, so it does not wait for the answer.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_trial_ends_at_the_first_interrupt() {
+    let server = FakeServer::on_call(|_, connection| connection.hang());
+    let url = server.url();
+    let words = ["try", &url, "--tool=work", "--timeout=60s"];
+    let mut running = loadtest(&words).spawn();
+    running.wait_until("a call", |_| server.count("tools/call") == 1);
+    running.signal(nix::sys::signal::Signal::SIGINT);
+    let began = Instant::now();
+    let finished = running.wait().expect_code(130);
+    // A run would wait for 30 s.
+    assert!(began.elapsed() < Duration::from_secs(20), "{finished}");
+    check_lines(&finished, &["session opened", "1 call, 0 ok, 1 cancelled"]);
 }
 
 #[test]
