@@ -177,7 +177,7 @@ impl VirtualUser {
                 (After::Fine, _) if end.is_ok => {}
                 (After::Fine, OnError::Continue) => {
                     if !self.wait_within(iteration) {
-                        return After::Cancelled;
+                        return self.stopped_after(flow, at);
                     }
                 }
                 (After::Fine, OnError::EndIteration) if self.note_retry_after() => {
@@ -192,11 +192,21 @@ impl VirtualUser {
             if let Some(think) = step.think {
                 let pause = think.sample(&mut self.random);
                 if !self.pause_within(pause, iteration) {
-                    return After::Cancelled;
+                    return self.stopped_after(flow, at);
                 }
             }
         }
         After::Fine
+    }
+
+    /// The load ended in the pause after a step: an iteration whose steps are all done has
+    /// ended, and is not cut off.
+    fn stopped_after(&self, flow: &Flow, at: usize) -> After {
+        let mut rest = flow.steps.iter().enumerate().skip(at + 1);
+        match rest.all(|(at, step)| step.is_conditional && self.is_done(flow, at)) {
+            true => After::Fine,
+            false => After::Cancelled,
+        }
     }
 
     /// Does a step whose values are all there, and keeps what it brings if it is done

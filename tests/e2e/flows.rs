@@ -659,3 +659,31 @@ fn iterations_that_have_begun_are_done_to_their_end() {
     assert_eq!(report["counters"]["iterations_completed"], 2, "{finished}");
     assert_eq!(report["run"]["ended"], "iterations");
 }
+
+/// Users think after their last step when the load ends: what they had to do is done.
+#[test]
+fn a_pause_after_the_last_step_cuts_no_iteration_off() {
+    let server = FakeServer::on_call(|request, connection| connection.done(request));
+    let config = r#"
+[[flow]]
+name = "f"
+[[flow.step]]
+type = "tools/call"
+tool = "first"
+[[flow.step]]
+type = "tools/call"
+tool = "last"
+think = "30s"
+"#;
+    let finished = run_config(&server, &["--vus=3", "--duration=1s"], config).expect_code(0);
+    let report = finished.checked_report();
+    let figures = &report["flows"][0]["figures"];
+    let of = |name: &str| figures[name].as_u64();
+    let all = (Some(3), Some(3), Some(0));
+    assert_eq!(
+        (of("started"), of("ok"), of("cancelled")),
+        all,
+        "{finished}"
+    );
+    assert_eq!(report["counters"]["iterations_completed"], 3, "{finished}");
+}
