@@ -114,12 +114,14 @@
 //! | `sink` | figures for other programs while a run goes on |
 //! | `json_schema` | sample arguments from a tool's schema, and whether arguments satisfy it |
 //! | `init` | a starter config of what a server offers |
-//! | [`demo`] | the embedded MCP server |
-//! | `canned` | a server that costs next to nothing, to measure ourselves against |
+//! | `servers` | those brought along: [`demo`], to try the program on; `canned`, to measure it against |
 //! | `calibrate` | what this host can generate |
 //! | `terminal`, `text`, `units` | colours and writers; unseen characters; durations, rates and sizes as text |
 //! | [`error`], `files`, [`clock`], `host` | errors for users; reading their files; time; what machine this is |
-//! | `address`, `redact` | the one judge of addresses; secrets taken out of texts |
+//! | `address`, `network` | the one judge of addresses; TLS, proxies and names on the way to a server |
+//! | `redact` | secrets taken out of texts |
+//! | `marker` | texts in the arguments of calls that tell whose an answer is |
+//! | `alarm` | ends the wait of a poll at an instant |
 //! | [`cli`] | the program: what can be typed, and its exit codes |
 //!
 #![doc = include_str!("architecture.md")]

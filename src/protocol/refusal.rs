@@ -30,12 +30,11 @@ pub enum Refusal {
     Final,
 }
 
-/// The revisions offered where the server names none, after the latest.
-const OLDER: [Revision; 3] = [
-    Revision::V2025_06_18,
-    Revision::V2025_03_26,
-    Revision::V2024_11_05,
-];
+/// The revisions offered where the server names none, after the latest; the newest first.
+fn older() -> impl Iterator<Item = Revision> {
+    let legacy = |revision: &Revision| *revision < Revision::LATEST_LEGACY;
+    Revision::ALL.into_iter().rev().filter(legacy)
+}
 
 /// How much of a text is searched for revisions, in bytes.
 const SEARCHED_MAX: usize = 8 * 1024;
@@ -78,7 +77,7 @@ pub fn judge_refusal(status: u16, body: &[u8], offered: &[Revision]) -> Refusal 
     if !is_likely && !speaks_of_versions(&text) {
         return Refusal::Final;
     }
-    match OLDER.into_iter().find(|older| !offered.contains(older)) {
+    match older().find(|older| !offered.contains(older)) {
         Some(older) => Refusal::Offer(older),
         None if names_only_others => Refusal::NoCommonRevision(unknown),
         None => Refusal::Final,
