@@ -24,7 +24,7 @@ fn server() -> ServerThread {
 
 /// A run of `n_tools` tools, each with a row of its own.
 fn run_of_tools(n_tools: usize, arguments: &[&str]) -> Finished {
-    share::half();
+    share::busy();
     let server = server();
     let mut config = String::from("[settings]\n");
     for n in 0..n_tools {
@@ -86,7 +86,7 @@ fn more_rows_than_two_thousand_are_refused() {
 
 /// Checks a config; far less than a second where the work is linear.
 fn check(config: &str) -> Finished {
-    share::half();
+    share::busy();
     Program::new(&["loadtest", "check", "a.toml"])
         .file("a.toml", config)
         .time_limit(Duration::from_secs(10))

@@ -21,7 +21,7 @@ const SHORT: [&str; 7] = [
 ];
 
 fn calibrate(more: &[&str]) -> Program {
-    share::sixth();
+    share::beside_ten();
     Program::new(&[&SHORT[..], more].concat())
 }
 

@@ -210,7 +210,7 @@ fn the_users_own_accept_encoding_wins() {
 
 #[test]
 fn a_bomb_is_too_large_and_takes_no_memory() {
-    share::half();
+    share::busy();
     let stream = gzip(&b": a comment without end\n".repeat(4 << 20));
     let of_json = gzip(&vec![b' '; 100 << 20]);
     for (kind, body) in [(STREAM, stream), (JSON, of_json)] {
@@ -283,7 +283,7 @@ fn a_length_that_is_a_lie_takes_no_memory() {
 /// Event ids, types and data of megabytes: gone when the call is.
 #[test]
 fn large_events_are_not_kept() {
-    share::half();
+    share::busy();
     const USERS: usize = 30;
     let long = "x".repeat(4 << 20);
     // One large answer at a time: what is left of the others would add up.
@@ -428,7 +428,7 @@ fn a_list_of_ever_new_pages_is_cut_and_told() {
 
 #[test]
 fn large_pages_are_cut_and_take_bounded_memory() {
-    share::half();
+    share::busy();
     let description = "x".repeat(15 << 20);
     let server = listing(move |request, connection| {
         let cursor = request.message()["params"]["cursor"].clone();
@@ -458,7 +458,7 @@ fn one_page(tools: String) -> FakeServer {
 
 #[test]
 fn of_a_page_without_end_a_bounded_number_of_tools_is_read() {
-    share::half();
+    share::busy();
     let tools: Vec<String> = (0..700_000)
         .map(|n| format!(r#"{{"name":"{n:x}"}}"#))
         .collect();
@@ -495,7 +495,7 @@ fn of_a_page_without_end_a_bounded_number_of_tools_is_read() {
 
 #[test]
 fn large_schemas_are_kept_as_text() {
-    share::half();
+    share::busy();
     let schema = format!(
         r#"{{"type":"object","x":[{}0]}}"#,
         "0,".repeat((1 << 19) - 100)

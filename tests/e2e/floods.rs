@@ -84,7 +84,7 @@ fn check_call(kind: Flood, on_kept_connections: bool) {
 }
 
 fn run_in_time(program: Program) -> (Finished, Duration) {
-    share::half();
+    share::busy();
     let began = Instant::now();
     let finished = program.time_limit(IN_TIME).run();
     (finished, began.elapsed())
@@ -134,7 +134,7 @@ fn chunks_without_end() {
 /// server is spoken to. They mostly wait, so those of a kind run side by side.
 #[test]
 fn other_requests_than_calls_are_bounded_as_well() {
-    share::half();
+    share::busy();
     for kind in [INTERIM, COMMENTS, TRAILERS] {
         thread::scope(|scope| {
             for method in ["server/discover", "initialize", "DELETE"] {

@@ -567,7 +567,7 @@ fn a_hostile_stream_harms_no_call() {
             "data: {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\n",
         ),
     ];
-    share::half();
+    share::busy();
     for (what, first, over_and_over) in floods {
         let duration = match over_and_over {
             INTERIM => "1500ms",
@@ -694,7 +694,7 @@ fn two_signals_end_a_run_whose_streams_flood() {
         "1h",
     ];
     let program = load_run(&server.url(), &arguments).time_limit(IN_TIME);
-    share::half();
+    share::busy();
     let mut running = program.spawn();
     running.wait_until("calls", |_| server.count("tools/call") == 3);
     let report = running.interrupt_twice().expect_code(130).checked_report();
@@ -743,7 +743,7 @@ fn names_of_methods_are_bounded_and_hold_no_secret() {
 #[test]
 fn a_search_holds_streams_too() {
     let server = pushing(50 * MS);
-    share::third();
+    share::beside_five();
     let url = server.url();
     let arguments = [
         "find",

@@ -4,8 +4,8 @@
 //! holds the servers and the means to run the program; `harness` tests those.
 //! What needs the official Python SDK is ignored by default, with `python` in
 //! its name: `.ci/run` installs the SDK and runs it; what needs the conformance
-//! suite has `conformance`. A test that judges times asks for a larger `share` of
-//! the machine than others.
+//! suite has `conformance`. A test that judges times or keeps CPUs busy says in `share`
+//! what may run beside it; what needs the whole machine is in `alone`.
 
 #![allow(clippy::disallowed_methods, reason = "tests wait and measure")]
 
@@ -43,6 +43,8 @@ mod told;
 #[path = "../support/tunnel.rs"]
 mod tunnel;
 
+#[cfg(target_os = "linux")]
+mod alone;
 mod bounds;
 mod calibrate_command;
 mod command_line;

@@ -1,10 +1,9 @@
-//! Is the result valid? The generator is starved for real: of its core, of CPU
-//! time by a quota, of descriptors, of ports. Each run has to name what it
+//! Is the result valid? The generator is starved for real: of descriptors, of ports;
+//! in `alone` of its core, and of CPU time by a quota. Each run has to name what it
 //! suffered from. And servers that are slow, full or dead must not be taken for
 //! a generator that is.
 //!
-//! What a machine does not allow (making a control group or a network namespace)
-//! is skipped, and says so.
+//! What a machine does not allow (making a network namespace) is skipped, and says so.
 
 use std::thread;
 use std::time::Duration;
@@ -27,7 +26,7 @@ const NOISE: [&str; 7] = [
     "steal",
 ];
 
-fn reasons(report: &Value) -> Vec<(&str, &str)> {
+pub(crate) fn reasons(report: &Value) -> Vec<(&str, &str)> {
     list(&report["verdict"]["reasons"])
         .iter()
         .filter_map(|reason| Some((reason["id"].as_str()?, reason["grade"].as_str()?)))
@@ -35,7 +34,7 @@ fn reasons(report: &Value) -> Vec<(&str, &str)> {
 }
 
 /// The reason or the note of this name.
-fn said<'a>(report: &'a Value, id: &str) -> &'a Value {
+pub(crate) fn said<'a>(report: &'a Value, id: &str) -> &'a Value {
     let verdict = &report["verdict"];
     let all = list(&verdict["reasons"])
         .iter()
@@ -44,7 +43,7 @@ fn said<'a>(report: &'a Value, id: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("no {id} in {verdict:#}"))
 }
 
-fn text_of<'a>(report: &'a Value, id: &str) -> &'a str {
+pub(crate) fn text_of<'a>(report: &'a Value, id: &str) -> &'a str {
     said(report, id)["text"].as_str().expect("a text")
 }
 
@@ -119,7 +118,7 @@ fn an_ordinary_run_is_not_blamed_and_shows_its_self_check() {
 
 #[test]
 fn a_slow_server_is_not_blamed_on_the_generator() {
-    share::third();
+    share::beside_five();
     let check = |load: &[&str]| {
         let server = demo_with_latency(Duration::from_millis(400));
         let words = [load, &["--duration", "2s"]].concat();
@@ -227,100 +226,6 @@ fn a_run_out_of_ports_names_them() {
     assert!(text.contains("ran out of local ports"), "{text}");
 }
 
-/// The grade that the bounds of a closed load deserve, by the table of
-/// `validity/self_check.md`.
-fn grade_by_bounds(report: &Value) -> &'static str {
-    let bounds = &report["verdict"]["bounds"];
-    let latency = &report["totals"]["latency"];
-    let is_part = |name: &str, least_ms: f64, part: f64| {
-        let too_high = number(&bounds[format!("service_{name}_ms")]);
-        too_high >= least_ms && too_high >= part * number(&latency[format!("{name}_ms")])
-    };
-    let idle = bounds["idle_share"].as_f64().unwrap_or(0.0);
-    if is_part("p50", 1.0, 0.5) || idle >= 2.0 / 3.0 {
-        "invalid"
-    } else if is_part("p50", 0.25, 0.25) || is_part("p99", 1.0, 0.2) || idle >= 0.2 {
-        "suspect"
-    } else {
-        "valid"
-    }
-}
-
-#[test]
-#[cfg(target_os = "linux")]
-fn a_hog_on_the_workers_core_is_noticed() {
-    let server = demo_with_latency(Duration::ZERO);
-    let cpu = last_cpu();
-    let _hogs = [Hog::start(cpu), Hog::start(cpu), Hog::start(cpu)];
-    let mut arguments = vec!["loadtest", "run"];
-    let url = server.url();
-    arguments.extend([
-        url.as_str(),
-        "--workers",
-        "1",
-        "--vus",
-        "32",
-        "--duration",
-        "2s",
-        "--quiet",
-    ]);
-    arguments.extend(ECHO);
-    let finished = Program::new(&arguments).run().expect_code(0);
-    let report = finished.checked_report();
-    assert_eq!(report["host"]["workers"][0]["cpu"], cpu, "{finished}");
-    // One reason, or a note where the figures hold; and what it was seen by.
-    let reason = said(&report, "host_busy");
-    assert_eq!(reason["signals"][0]["id"], "waiting_for_cpu", "{finished}");
-    let text = text_of(&report, "host_busy");
-    assert!(text.contains("other work had it"), "{text}");
-    // Where the figures hold all the same it is a note, which has no grade.
-    let grade = reason["grade"].as_str().unwrap_or("valid");
-    assert_eq!(grade, grade_by_bounds(&report), "{finished}");
-    // Its cause stands in the line, and all of it below the figures.
-    let cause = reason["cause"].as_str().expect("a cause");
-    let first_line = finished.stdout.split("\nverdict     ").nth(1);
-    let line = first_line.and_then(|rest| rest.split("\n\n").next());
-    let line = line.expect("a verdict").split_whitespace();
-    let line = line.collect::<Vec<_>>().join(" ");
-    assert!(
-        line.contains(cause) || line.contains("more, below") || line.contains("notes below"),
-        "{finished}"
-    );
-    let (_, below) = finished.stdout.split_once("\noperation ").expect("a table");
-    assert!(below.contains("waited for a CPU"), "{finished}");
-}
-
-/// What a neighbour does is told, and fails nobody, where it changed no figure.
-#[test]
-#[cfg(target_os = "linux")]
-fn hogs_beside_an_idle_generator_change_no_figure() {
-    let server = demo_with_latency(Duration::from_millis(300));
-    let url = &server.url();
-    let _hogs: Vec<Hog> = (0..=last_cpu()).map(Hog::start).collect();
-    let check = |load: &[&str]| {
-        let arguments = [load, &["--duration", "2s", "--strict"]].concat();
-        let finished = time_echo(url, &arguments);
-        let report = finished.checked_report();
-        assert_eq!(report["verdict"]["grade"], "valid", "{finished}");
-        let bounds = &report["verdict"]["bounds"];
-        let p99 = number(&report["totals"]["latency"]["p99_ms"]);
-        for bound in ["service_p99_ms", "response_p99_ms"] {
-            // No response without intended starts.
-            let too_high = bounds[bound].as_f64().unwrap_or(0.0);
-            assert!(too_high < 0.2 * p99, "{finished}");
-        }
-        assert!(
-            finished.stdout.contains("\nverdict     valid"),
-            "{finished}"
-        );
-    };
-    // Each is idle, so they are no hogs to each other.
-    thread::scope(|scope| {
-        scope.spawn(|| check(&["--vus", "8", "--graceful-stop", "2s"]));
-        scope.spawn(|| check(&["--rate", "40/s", "--max-vus", "80"]));
-    });
-}
-
 /// A run in which no call ended has no answer, whoever is to blame.
 #[test]
 fn a_run_without_an_ended_call_is_not_valid() {
@@ -344,57 +249,10 @@ fn a_run_without_an_ended_call_is_not_valid() {
     check_not_blamed(&report, &[]);
 }
 
-#[test]
-#[cfg(target_os = "linux")]
-fn a_quota_that_stops_the_process_is_noticed() {
-    // Who has to wait for a CPU besides is stopped by the quota for less of the time. Each
-    // may use a tenth of a CPU, so they leave enough to each other.
-    share::whole();
-    let server = demo_with_latency(Duration::ZERO);
-    let url = &server.url();
-    let check = |group: &Group, load: &[&str]| {
-        let enter = format!(
-            "echo $$ > '{}/cgroup.procs' && exec \"$@\"",
-            group.folder.display()
-        );
-        let mut arguments = vec!["run", url, "--duration", "1s", "--no-pin", "--quiet"];
-        arguments.extend(load);
-        arguments.push("--strict");
-        arguments.extend(ECHO);
-        let finished = in_shell(&enter, &arguments).run().expect_code(4);
-        let report = finished.checked_report();
-        assert!(
-            reasons(&report).contains(&("throttled", "invalid")),
-            "{finished}"
-        );
-        assert_eq!(report["host"]["quota_cpus"], 0.1, "{finished}");
-        let share = number(&report["self_check"]["throttled_share"]);
-        assert!((0.1..=1.05).contains(&share), "{finished}");
-        assert!(
-            text_of(&report, "throttled").contains("raise the quota"),
-            "{finished}"
-        );
-    };
-    let groups = [1, 2].map(Group::with_quota_of_a_tenth);
-    let [first, second] = match &groups {
-        [Ok(first), Ok(second)] => [first, second],
-        [Err(why), _] | [_, Err(why)] => {
-            return skipped("no control group with a CPU quota can be made", why);
-        }
-    };
-    thread::scope(|scope| {
-        // Polling busily it wants the whole CPU, of which it gets far more than a tenth
-        // however much else this machine does.
-        scope.spawn(|| check(first, &["--vus", "32", "--busy-poll"]));
-        // More than a tenth of a CPU can send.
-        scope.spawn(|| check(second, &["--rate", "20000/s", "--max-vus", "200"]));
-    });
-}
-
 /// Our program with these arguments, begun by a line of shell that ends in
 /// `exec "$@"`.
 #[cfg(target_os = "linux")]
-fn in_shell(line: &str, arguments: &[&str]) -> Program {
+pub(crate) fn in_shell(line: &str, arguments: &[&str]) -> Program {
     let program = env!("CARGO_BIN_EXE_cargo-pmcp");
     let head = ["-c", line, "sh", program, "loadtest"];
     Program::other("sh", &[&head, arguments].concat())
@@ -402,104 +260,9 @@ fn in_shell(line: &str, arguments: &[&str]) -> Program {
 
 /// Says so, and loudly: a test that silently does nothing is worth nothing.
 #[cfg(target_os = "linux")]
-fn skipped(what: &str, why: &str) {
+pub(crate) fn skipped(what: &str, why: &str) {
     use std::io::Write;
     // Past the capture of the test harness.
     let mut stderr = std::io::stderr();
     let _ = writeln!(stderr, "\nSKIPPED: {what} here ({})\n", why.trim());
-}
-
-/// The CPU that the only worker of a run is pinned to.
-#[cfg(target_os = "linux")]
-fn last_cpu() -> usize {
-    use nix::sched::{CpuSet, sched_getaffinity};
-    let own = sched_getaffinity(nix::unistd::Pid::from_raw(0)).expect("an affinity mask");
-    let allowed = (0..CpuSet::count()).filter(|cpu| own.is_set(*cpu).unwrap_or(false));
-    allowed.max().expect("a CPU")
-}
-
-/// A thread that keeps a CPU busy until it is dropped.
-#[cfg(target_os = "linux")]
-struct Hog {
-    stop: std::sync::Arc<std::sync::atomic::AtomicBool>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-#[cfg(target_os = "linux")]
-impl Hog {
-    fn start(cpu: usize) -> Self {
-        share::whole();
-        use nix::sched::{CpuSet, sched_setaffinity};
-        use std::sync::atomic::{AtomicBool, Ordering};
-        let stop = std::sync::Arc::new(AtomicBool::new(false));
-        let stopped = std::sync::Arc::clone(&stop);
-        let thread = std::thread::spawn(move || {
-            let mut set = CpuSet::new();
-            set.set(cpu).expect("a CPU of this machine");
-            sched_setaffinity(nix::unistd::Pid::from_raw(0), &set).expect("one of ours");
-            while !stopped.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        });
-        Self {
-            stop,
-            thread: Some(thread),
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Hog {
-    fn drop(&mut self) {
-        self.stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// A control group of its own, gone when dropped.
-#[cfg(target_os = "linux")]
-struct Group {
-    folder: std::path::PathBuf,
-}
-
-#[cfg(target_os = "linux")]
-impl Group {
-    /// 10 ms of CPU time in each 100 ms, by version 2 or 1, for the group of that number.
-    fn with_quota_of_a_tenth(nth: usize) -> Result<Self, String> {
-        use std::fs;
-        let text = |error: std::io::Error| error.to_string();
-        let name = format!("pmcp-e2e-{}-{nth}", std::process::id());
-        let two = std::path::Path::new("/sys/fs/cgroup");
-        let one = two.join("cpu");
-        let controllers = fs::read_to_string(two.join("cgroup.controllers")).unwrap_or_default();
-        let is_two = controllers.split_whitespace().any(|name| name == "cpu");
-        if is_two {
-            // Where it is enabled already, this changes nothing.
-            let _ = fs::write(two.join("cgroup.subtree_control"), "+cpu");
-        }
-        let folder = if is_two {
-            two.join(name)
-        } else {
-            one.join(name)
-        };
-        fs::create_dir(&folder).map_err(text)?;
-        let group = Self { folder };
-        if is_two {
-            fs::write(group.folder.join("cpu.max"), "10000 100000").map_err(text)?;
-        } else {
-            fs::write(group.folder.join("cpu.cfs_period_us"), "100000").map_err(text)?;
-            fs::write(group.folder.join("cpu.cfs_quota_us"), "10000").map_err(text)?;
-        }
-        Ok(group)
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for Group {
-    fn drop(&mut self) {
-        // Fails only while something still runs in it.
-        let _ = std::fs::remove_dir(&self.folder);
-    }
 }

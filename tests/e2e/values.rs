@@ -389,7 +389,7 @@ fn faults_of_a_data_file_are_told_by_its_lines() {
 /// users share it: one of 256 MiB takes as many times more.
 #[test]
 fn data_takes_memory_once() {
-    share::half();
+    share::busy();
     let server = FakeServer::start(legacy);
     let mut text = String::from("id,note\n");
     for n in 0..215_000 {

@@ -188,7 +188,7 @@ const ERROR_US_MAX: f64 = 20_000.0;
 
 #[test]
 fn the_closed_model_reports_what_the_server_did() {
-    share::whole();
+    share::alone();
     let options = Options {
         delay: Delay::TwoPoint {
             fast: Duration::from_millis(1),
@@ -211,7 +211,7 @@ fn the_closed_model_reports_what_the_server_did() {
 /// What is pushed to the sessions meanwhile is in no figure.
 #[test]
 fn streams_that_push_change_no_figure() {
-    share::whole();
+    share::alone();
     let options = Options {
         delay: Delay::Fixed(Duration::from_millis(50)),
         push_every: Some(Duration::from_millis(20)),
@@ -230,7 +230,7 @@ fn streams_that_push_change_no_figure() {
 
 #[test]
 fn the_open_model_shows_all_of_a_freeze_in_response_times() {
-    share::whole();
+    share::alone();
     let options = Options {
         delay: Delay::Fixed(Duration::from_millis(1)),
         freeze: Some(Freeze {
@@ -274,7 +274,7 @@ fn the_open_model_shows_all_of_a_freeze_in_response_times() {
 /// server so slow that no neighbour matters.
 #[test]
 fn a_run_beside_a_busy_process_is_within_its_bounds() {
-    share::whole();
+    share::alone();
     let _hogs = Hog::on(&[], 1).expect("a busy process");
     let generator = Generator {
         program: env!("CARGO_BIN_EXE_cargo-pmcp").to_string(),
