@@ -13,7 +13,7 @@ use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 use super::oauth;
 use super::options::{self, GivenArguments, LevelText};
 use super::outputs::OutputWish;
-use super::secrets::{api_key_of_environment, bearer};
+use super::secrets::{bearer, header_of_environment};
 use crate::clock::Utc;
 use crate::decide::compare::Tolerance;
 use crate::error::{ACCEPTED, UserError, choice, nearest};
@@ -438,15 +438,20 @@ macro_rules! way_flags {
 /// What the flags of the groups `server` and `network` override.
 macro_rules! server_overrides {
     ($args:ident) => {{
-        let of_environment = api_key_of_environment().filter(|_| $args.api_key.is_none());
         let mut headers = $args.headers;
-        headers.extend($args.api_key.as_deref().map(bearer));
+        let of_environment = match $args.api_key.as_deref() {
+            Some(key) => {
+                headers.push(bearer("--api-key", key)?);
+                None
+            }
+            None => header_of_environment()?,
+        };
         Overrides {
             protocol: $args.protocol,
             cookies: $args.cookies.then_some(true),
             respect_retry_after: $args.respect_retry_after.then_some(true),
             headers,
-            default_headers: of_environment.as_deref().map(bearer).into_iter().collect(),
+            default_headers: of_environment.into_iter().collect(),
             network: network_flags!($args),
             token_command: $args.token_command,
             token_file: $args.token_file,
@@ -1302,12 +1307,14 @@ impl Login {
 }
 
 impl Init {
-    pub(super) fn overrides(self) -> Overrides {
-        Overrides {
+    /// # Errors
+    /// Where the token cannot go into a header.
+    pub(super) fn overrides(self) -> Result<Overrides, UserError> {
+        Ok(Overrides {
             url: self.url,
             timeout: self.timeout,
             ..server_overrides!(self)
-        }
+        })
     }
 }
 

@@ -76,7 +76,7 @@ fn source_of(
 
 /// The plan of a config and flags, in the environment of this process.
 pub(super) fn load_plan(source: Option<&Source>, overrides: &Overrides) -> Result<Plan, UserError> {
-    let environment = |name: &str| std::env::var(name).ok();
+    let environment = |name: &str| std::env::var_os(name);
     // Small enough to be typed again.
     let seed = fastrand::u64(..1_000_000_000);
     Ok(scenario::load(source, overrides, &environment, seed)?)

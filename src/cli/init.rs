@@ -34,7 +34,7 @@ pub(super) fn init(mut args: Init, terminal: &Terminal) -> Result<u8, UserError>
     let wish = args.oauth_wish()?;
     let overrides = Overrides {
         timeout: args.timeout.or(Some(defaults::INIT_TIMEOUT)),
-        ..args.overrides()
+        ..args.overrides()?
     };
     // The same judgement as of a run, and before anything is asked or written.
     let plan = match overrides.url {

@@ -32,27 +32,34 @@ const KEY_BYTES_MAX: u64 = 64 << 10;
 
 /// What is wished for: by a flag, or else by its variable.
 pub(super) fn wish_of(flags: OAuthFlags) -> Result<OAuthWish, UserError> {
-    let of_flag = |flag: Option<String>, name: &str| flag.or_else(|| variable(name));
-    let is_by_flag = flags.client_id.is_some();
-    let environment = |name: &str| std::env::var(name).ok();
-    let redirect_port = match (flags.redirect_port, variable("MCP_OAUTH_REDIRECT_PORT")) {
-        (None, Some(text)) => Some(options::port(text.trim()).map_err(|why| {
-            UserError::usage(format!("the variable MCP_OAUTH_REDIRECT_PORT: {why}"))
-        })?),
-        (port, _) => port,
+    let of_flag = |flag: Option<String>, name: &str| match flag {
+        Some(text) => Ok(Some(text)),
+        None => variable(name),
     };
-    let private_key = of_flag(flags.private_key, OAUTH_KEY_VARIABLE);
+    let is_by_flag = flags.client_id.is_some();
+    let environment = |name: &str| std::env::var_os(name);
+    let redirect_port = match flags.redirect_port {
+        Some(port) => Some(port),
+        None => variable("MCP_OAUTH_REDIRECT_PORT")?
+            .map(|text| {
+                options::port(text.trim()).map_err(|why| {
+                    UserError::usage(format!("the variable MCP_OAUTH_REDIRECT_PORT: {why}"))
+                })
+            })
+            .transpose()?,
+    };
+    let private_key = of_flag(flags.private_key, OAUTH_KEY_VARIABLE)?;
     let private_key = private_key.map(|path| -> Result<Secret, UserError> {
         let pem = read_text(Path::new(&path), KEY_BYTES_MAX);
         let pem = pem.map_err(|why| UserError::usage(format!("the private key `{path}` {why}")))?;
         Ok(Secret::new(&pem))
     });
-    let scopes = of_flag(flags.scopes, "MCP_OAUTH_SCOPES").unwrap_or_default();
+    let scopes = of_flag(flags.scopes, "MCP_OAUTH_SCOPES")?.unwrap_or_default();
     let scopes = scopes.split([',', ' ']).filter(|scope| !scope.is_empty());
-    let client_secret = of_flag(flags.client_secret, "MCP_OAUTH_CLIENT_SECRET");
+    let client_secret = of_flag(flags.client_secret, "MCP_OAUTH_CLIENT_SECRET")?;
     Ok(OAuthWish {
-        client_id: of_flag(flags.client_id, "MCP_OAUTH_CLIENT_ID"),
-        issuer: of_flag(flags.issuer, "MCP_OAUTH_ISSUER"),
+        client_id: of_flag(flags.client_id, "MCP_OAUTH_CLIENT_ID")?,
+        issuer: of_flag(flags.issuer, "MCP_OAUTH_ISSUER")?,
         scopes: scopes.map(str::to_string).collect(),
         redirect_port,
         client_secret: client_secret.map(|secret| Secret::new(&secret)),

@@ -1,5 +1,6 @@
 //! Values of flags: read from text, with an error that shows what is accepted.
 
+use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
@@ -64,10 +65,10 @@ pub(super) fn seed(text: &str) -> Result<u64, String> {
 
 /// A part of the load: `2/4`, or `job/4` in a pod of an Indexed Job.
 pub(super) fn segment(text: &str) -> Result<Segment, String> {
-    segment_in(text, |name| std::env::var(name).ok())
+    segment_in(text, |name| std::env::var_os(name))
 }
 
-fn segment_in(text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Segment, String> {
+fn segment_in(text: &str, env: impl Fn(&str) -> Option<OsString>) -> Result<Segment, String> {
     /// The number of a pod, from 0: set by Kubernetes where a Job's `completionMode`
     /// is `Indexed`.
     const INDEX: &str = "JOB_COMPLETION_INDEX";
@@ -84,6 +85,9 @@ fn segment_in(text: &str, env: impl Fn(&str) -> Option<String>) -> Result<Segmen
              it in the pods of an Indexed Job; elsewhere give it, as in `2/4`"
         ));
     };
+    let index = index
+        .into_string()
+        .map_err(|_| format!("the environment variable `{INDEX}` is not UTF-8"))?;
     let ordinal = index
         .trim()
         .parse::<u32>()
@@ -462,7 +466,7 @@ mod tests {
         let check = |text: &str, index: Option<&str>, expected: Result<&str, &str>| {
             let env = |name: &str| {
                 assert_eq!(name, "JOB_COMPLETION_INDEX");
-                index.map(str::to_string)
+                index.map(OsString::from)
             };
             let segment = segment_in(text, env).map(|segment| segment.to_string());
             match (segment, expected) {

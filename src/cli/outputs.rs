@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use super::common::current_folder;
 use super::oauth::OAUTH_KEY_VARIABLE;
-use super::secrets::variable;
 use crate::clock::Utc;
 use crate::error::UserError;
 use crate::files::is_stdin;
@@ -90,7 +89,7 @@ impl OutputWish {
         let inputs = self.inputs.iter().map(Path::new);
         let inputs = inputs.chain(files_read.iter().map(PathBuf::as_path));
         taken.refuse_inputs(inputs.chain(found.as_deref()).chain(key.as_deref()))?;
-        let step_summary = std::env::var(STEP_SUMMARY).ok();
+        let step_summary = std::env::var_os(STEP_SUMMARY);
         let step_summary = step_summary.filter(|path| !path.is_empty());
         outputs.annotates = !self.has_no_github && (self.github || step_summary.is_some());
         if let Some(path) = step_summary.filter(|_| outputs.annotates) {
@@ -111,7 +110,8 @@ impl OutputWish {
 
 /// The file of the key that the environment names.
 pub(super) fn key_of_environment() -> Option<PathBuf> {
-    variable(OAUTH_KEY_VARIABLE).map(PathBuf::from)
+    let path = std::env::var_os(OAUTH_KEY_VARIABLE);
+    path.filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// The places so far, by the flags that name them; `None` is stdout.

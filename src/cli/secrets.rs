@@ -1,29 +1,44 @@
 //! What of the command line and the environment is secret.
 
+use std::ffi::OsString;
+
 use crate::address;
 use crate::error::UserError;
 use crate::redact::{MASK, Redactor, is_scheme, secrets_of_command, secrets_of_header};
-use crate::scenario::{Header, check_collector_header};
+use crate::scenario::{Header, check_collector_header, check_header};
 use crate::text::percent_decoded;
 
-/// A token as a header.
-pub(super) fn bearer(key: &str) -> Header {
-    Header {
-        name: "Authorization".to_string(),
-        value: format!("Bearer {}", key.trim()),
-    }
+const API_KEY: &str = "MCP_API_KEY";
+
+/// A token as a header; `by` is the flag or the variable that gave it.
+///
+/// # Errors
+/// Where it cannot go into a header.
+pub(super) fn bearer(by: &str, key: &str) -> Result<Header, UserError> {
+    check_header("Authorization", &credentials(key))
+        .map_err(|why| UserError::usage(format!("`{by}` {why}")))
 }
 
-/// The token of the environment, if there is one.
-pub(super) fn api_key_of_environment() -> Option<String> {
-    variable("MCP_API_KEY")
+/// A token as the value of its header.
+fn credentials(key: &str) -> String {
+    format!("Bearer {}", key.trim())
+}
+
+/// The token of the environment as a header, if there is one.
+///
+/// # Errors
+/// Where it is no text, or cannot go into a header.
+pub(super) fn header_of_environment() -> Result<Option<Header>, UserError> {
+    let key = variable(API_KEY)?;
+    key.map(|key| bearer(API_KEY, &key)).transpose()
 }
 
 /// What of the environment is secret by its name.
 pub(super) fn secrets_of_environment() -> Vec<String> {
-    let names = ["MCP_API_KEY", "MCP_OAUTH_CLIENT_SECRET"];
-    let own = names.into_iter().filter_map(variable);
-    let (_, of_collectors) = collector_headers_written();
+    let names = [API_KEY, "MCP_OAUTH_CLIENT_SECRET"];
+    // What is no text is used nowhere.
+    let own = names.into_iter().filter_map(|name| variable(name).ok()?);
+    let (_, of_collectors) = collector_headers_written().unwrap_or_default();
     own.chain(
         of_collectors
             .into_iter()
@@ -37,9 +52,9 @@ pub(super) fn secrets_of_environment() -> Vec<String> {
 /// first.
 ///
 /// # Errors
-/// Where one is no header, or not the user's to set, as a message without the value.
+/// Where one is no header, not the user's to set, or no text, as a message without the value.
 pub(super) fn collector_headers() -> Result<Vec<Header>, UserError> {
-    let (by, entries) = collector_headers_written();
+    let (by, entries) = collector_headers_written()?;
     let n_entries = entries.len();
     if n_entries > COLLECTOR_HEADERS_MAX {
         let what =
@@ -61,13 +76,16 @@ const COLLECTOR_HEADERS: [&str; 2] = [
 ];
 const COLLECTOR_HEADERS_MAX: usize = 32;
 
+/// Name and value of a header, not checked.
+type WrittenHeader = (String, String);
+
 /// The variable that they are from, and names and values as they are written.
-fn collector_headers_written() -> (&'static str, Vec<(String, String)>) {
-    let said = COLLECTOR_HEADERS.map(|name| (name, variable(name)));
-    let found = said
-        .into_iter()
-        .find_map(|(name, text)| Some((name, text?)));
-    let (by, text) = found.unwrap_or_default();
+fn collector_headers_written() -> Result<(&'static str, Vec<WrittenHeader>), UserError> {
+    let mut said = COLLECTOR_HEADERS.into_iter().filter_map(|name| {
+        let text = variable(name).transpose()?;
+        Some(text.map(|text| (name, text)))
+    });
+    let (by, text) = said.next().transpose()?.unwrap_or_default();
     let entries = text.split(',').filter(|entry| !entry.trim().is_empty());
     let decoded = |part: &str| {
         let bytes = percent_decoded(part.trim());
@@ -78,13 +96,20 @@ fn collector_headers_written() -> (&'static str, Vec<(String, String)>) {
         let (name, value) = entry.split_once('=').unwrap_or(("", entry));
         (decoded(name), decoded(value))
     });
-    (by, entries.collect())
+    Ok((by, entries.collect()))
 }
 
 /// A variable of the environment that says something.
-pub(super) fn variable(name: &str) -> Option<String> {
-    let value = std::env::var(name).ok();
-    value.filter(|value| !value.trim().is_empty())
+///
+/// # Errors
+/// Where that is no UTF-8.
+pub(super) fn variable(name: &str) -> Result<Option<String>, UserError> {
+    let value = std::env::var_os(name).map(OsString::into_string);
+    // Not shown, since it may be a secret.
+    let value = value
+        .transpose()
+        .map_err(|_| UserError::usage(format!("the environment variable `{name}` is not UTF-8")))?;
+    Ok(value.filter(|value| !value.trim().is_empty()))
 }
 
 /// A scheme and what follows it.
@@ -107,7 +132,7 @@ fn is_of_header(flag: &str) -> bool {
 /// Everything secret that the user gave outside of a config, known before a word
 /// of it is understood: keys, headers, credentials in addresses.
 pub(super) fn given_secrets(words: &[String], of_environment: Vec<String>) -> Vec<String> {
-    let keys = of_environment.iter().map(|key| bearer(key).value);
+    let keys = of_environment.iter().map(|key| credentials(key));
     let mut secrets: Vec<String> = keys.collect();
     let mut unquoted: Vec<&String> = Vec::new();
     let mut of_flag = |flag: &str, value: &str| {

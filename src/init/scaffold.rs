@@ -1190,7 +1190,7 @@ mod tests {
             text: text.to_string(),
         };
         // Any variable is set: secrets are the user's to provide.
-        let env = |name: &str| Some(format!("value-of-{name}"));
+        let env = |name: &str| Some(format!("value-of-{name}").into());
         match load(Some(&source), &Overrides::default(), &env, 1) {
             Ok(plan) => plan,
             Err(faults) => panic!("{faults}\n{text}"),

@@ -5,6 +5,7 @@
 //! letters of a name come first, and nothing on this machine goes through a proxy that
 //! only the environment names.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::net::IpAddr;
 
@@ -303,10 +304,12 @@ pub enum Past<'a> {
 }
 
 impl ProxyChoice {
-    /// What the environment says.
-    pub fn of_environment(env: &dyn Fn(&str) -> Option<String>) -> Self {
+    /// What the environment says. What is no UTF-8 there is no proxy either, and is told
+    /// where it would be used.
+    pub fn of_environment(env: &dyn Fn(&str) -> Option<OsString>) -> Self {
         let first = |names: &[&'static str]| {
-            let found = names.iter().find_map(|name| Some((*name, env(name)?)));
+            let text = |name: &str| Some(env(name)?.to_string_lossy().into_owned());
+            let found = names.iter().find_map(|name| Some((*name, text(name)?)));
             // An empty one says that there is none, and hides those after it.
             found.filter(|(_, value)| !value.trim().is_empty())
         };

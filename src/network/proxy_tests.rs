@@ -5,7 +5,7 @@ use super::*;
 fn environment(variables: &[(&str, &str)]) -> ProxyChoice {
     ProxyChoice::of_environment(&|name| {
         let found = variables.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.to_string())
+        found.map(|(_, value)| value.into())
     })
 }
 

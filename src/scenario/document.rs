@@ -8,6 +8,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub(super) struct Document<'a> {
     /// Both, for faults that are found when the plan is used.
     kept: OnceCell<Option<Arc<(PathBuf, String)>>>,
     /// The values of variables.
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    pub(super) env: &'a dyn Fn(&str) -> Option<OsString>,
     faults: RefCell<FaultList>,
     /// Variables that are not set, and where. They are no faults yet: see
     /// [`forgive_unset`](Self::forgive_unset).
@@ -131,7 +132,7 @@ impl<'a> Document<'a> {
     pub(super) fn new(
         file: Option<&'a Path>,
         text: &'a str,
-        env: &'a dyn Fn(&str) -> Option<String>,
+        env: &'a dyn Fn(&str) -> Option<OsString>,
     ) -> Self {
         Self {
             file,
@@ -683,6 +684,11 @@ impl<'a> Entry<'a> {
                 ReferenceFault::Missing(name) => {
                     let mut unset = self.document.unset.borrow_mut();
                     unset.push((self.place.clone(), name));
+                }
+                ReferenceFault::NotText(name) => {
+                    let name = quoted(&name);
+                    let message = format!("the environment variable {name} is not UTF-8");
+                    self.document.report(&self.place, message, None);
                 }
                 ReferenceFault::Malformed => self.document.report(
                     &self.place,

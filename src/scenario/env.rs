@@ -3,6 +3,8 @@
 //! Pure: the environment is a function. It does not know where the text
 //! stands, nor whether what it filled in is a secret.
 
+use std::ffi::OsString;
+
 /// A text with its references filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FilledText {
@@ -19,6 +21,8 @@ pub(super) struct FilledText {
 pub(super) enum ReferenceFault {
     /// The variable is not set and there is no default.
     Missing(String),
+    /// The variable is set to something that is no text.
+    NotText(String),
     /// `${` without `}`, without a name, or with something else after the name.
     Malformed,
 }
@@ -30,7 +34,7 @@ pub(super) enum ReferenceFault {
 /// Every reference that cannot be filled in, in order.
 pub(super) fn fill(
     text: &str,
-    env: &dyn Fn(&str) -> Option<String>,
+    env: &dyn Fn(&str) -> Option<OsString>,
 ) -> Result<FilledText, Vec<ReferenceFault>> {
     let mut value = String::with_capacity(text.len());
     let mut from_environment = Vec::new();
@@ -55,7 +59,14 @@ pub(super) fn fill(
         };
         shown.push_str(&rest[..rest.len() - after.len()]);
         rest = after;
-        match (env(name), default) {
+        let found = match env(name).map(OsString::into_string).transpose() {
+            Ok(found) => found,
+            Err(_) => {
+                faults.push(ReferenceFault::NotText(name.to_string()));
+                continue;
+            }
+        };
+        match (found, default) {
             (Some(found), Some(default)) if found.is_empty() => value.push_str(default),
             (Some(found), _) => {
                 value.push_str(&found);
@@ -122,13 +133,14 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn environment(name: &str) -> Option<String> {
-        match name {
+    fn environment(name: &str) -> Option<OsString> {
+        let text = match name {
             "HOST" => Some("example.org".to_string()),
             "EMPTY" => Some(String::new()),
             "ODD" => Some("${HOST}".to_string()),
             _ => None,
-        }
+        };
+        text.map(Into::into)
     }
 
     fn check(text: &str, expected: &str) {
@@ -180,6 +192,17 @@ mod tests {
     #[test]
     fn what_was_filled_in_is_not_read_again() {
         check("${ODD}", "${HOST}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_is_no_text_is_not_taken_for_unset() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let not_text = |_: &str| Some(OsString::from_vec(vec![0xff]));
+        for text in ["<${A}>", "${A:-default}"] {
+            let fault = ReferenceFault::NotText("A".to_string());
+            assert_eq!(fill(text, &not_text), Err(vec![fault]), "{text}");
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl fmt::Debug for Header {
 ///
 /// # Errors
 /// What is wrong with it, without the value.
-pub(super) fn check_header(name: &str, value: &str) -> Result<Header, &'static str> {
+pub fn check_header(name: &str, value: &str) -> Result<Header, &'static str> {
     checked(name, value, reserved)
 }
 

@@ -48,12 +48,13 @@ mod written;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub(crate) use describe::expectations;
 pub use describe::{completed, describe, to_json};
 pub use fault::{PlanFault, PlanFaults};
-pub use header::{Header, check_collector_header};
+pub use header::{Header, check_collector_header, check_header};
 pub use marked::MarkedPlace;
 pub(crate) use marked::with_marker;
 pub use oauth::{MadeLogin, OAuthWish};
@@ -107,7 +108,7 @@ pub fn find_config(start: &Path) -> Option<PathBuf> {
 pub fn load(
     source: Option<&Source>,
     overrides: &Overrides,
-    env: &dyn Fn(&str) -> Option<String>,
+    env: &dyn Fn(&str) -> Option<OsString>,
     default_seed: u64,
 ) -> Result<Plan, PlanFaults> {
     let text = source.map_or("", |source| source.text.as_str());

@@ -1,5 +1,6 @@
 //! Whole configs and flags, against the plan or the faults that they give.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,15 +15,16 @@ use crate::template::ACCEPTED;
 
 const STEP: &str = "[[scenario]]\ntype = \"ping\"\n";
 
-fn environment(name: &str) -> Option<String> {
-    match name {
+fn environment(name: &str) -> Option<OsString> {
+    let text = match name {
         "API_KEY" => Some("sk-hunter2hunter2".to_string()),
         "HOST" => Some("secret-host.example.org".to_string()),
         "SERVER" => Some("https://server.test/mcp?key=hunter2hunter2".to_string()),
         "BREAK" => Some("hunter2\r\nX: y".to_string()),
         "USERINFO" => Some("http://root:hunter2@example.org/".to_string()),
         _ => None,
-    }
+    };
+    text.map(Into::into)
 }
 
 fn arguments(values: &Value) -> Option<Arguments> {
@@ -2309,7 +2311,7 @@ proptest! {
              tool = \"${S}\"\narguments = { a = \"${S}\" }\n\
             [[scenario]]\ntype = \"${S}\"\n";
         let source = Source { path: PathBuf::from("a.toml"), text: text.to_string() };
-        let env = |name: &str| (name == "S").then(|| secret.clone());
+        let env = |name: &str| (name == "S").then(|| secret.clone().into());
         let core = &secret[secret.find("zq").expect("the pattern has it")..];
         let faults = load(Some(&source), &Overrides::default(), &env, 1).expect_err("words are at \
              fault");

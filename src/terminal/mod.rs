@@ -95,7 +95,8 @@ pub struct Environment {
 impl Environment {
     /// As this process was given it.
     pub fn read() -> Self {
-        let read = |name| std::env::var(name).ok();
+        // What is set counts, whether it is UTF-8 or not.
+        let read = |name| Some(std::env::var_os(name)?.to_string_lossy().into_owned());
         Self {
             no_color: read("NO_COLOR"),
             clicolor_force: read("CLICOLOR_FORCE"),

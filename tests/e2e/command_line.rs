@@ -405,6 +405,59 @@ mod mistakes {
     }
 
     #[test]
+    #[cfg(unix)]
+    fn a_variable_that_is_no_utf8_is_not_taken_for_unset() {
+        use std::os::unix::ffi::OsStrExt;
+        let value = OsStr::from_bytes(b"geheim-\xff");
+        let check = |name: &str, arguments: &[&str]| {
+            let output = Command::new(BINARY)
+                .args([&["loadtest"], arguments].concat())
+                .env(name, value)
+                .stdin(Stdio::null())
+                .output()
+                .expect("the program can be started");
+            let stderr = String::from_utf8(output.stderr).expect("its own words are UTF-8");
+            assert_eq!(output.status.code(), Some(2), "{name}: {stderr}");
+            assert!(stderr.contains(name), "{name}: {stderr}");
+            assert!(!stderr.contains("geheim"), "{name}: {stderr}");
+        };
+        let url = url_of_nobody();
+        for name in [
+            "MCP_API_KEY",
+            "MCP_OAUTH_CLIENT_ID",
+            "MCP_OAUTH_CLIENT_SECRET",
+            "MCP_OAUTH_ISSUER",
+            "MCP_OAUTH_PRIVATE_KEY",
+            "MCP_OAUTH_REDIRECT_PORT",
+            "MCP_OAUTH_SCOPES",
+        ] {
+            check(name, &["run", &url]);
+        }
+        check("MCP_API_KEY", &["try", &url]);
+        check("MCP_API_KEY", &["init", &url]);
+        let collector = ["run", &url, "--out", "otlp=http://127.0.0.1:1"];
+        check("OTEL_EXPORTER_OTLP_HEADERS", &collector);
+        check("OTEL_EXPORTER_OTLP_METRICS_HEADERS", &collector);
+        check("JOB_COMPLETION_INDEX", &["run", &url, "--segment", "job/4"]);
+    }
+
+    #[test]
+    fn a_token_that_fits_no_header_is_told_by_what_gave_it() {
+        let url = url_of_nobody();
+        check(
+            &["run", &url, "--api-key", "geheim\u{1}"],
+            &["`--api-key` has a control character in its value"],
+        );
+        let finished = Program::new(&["loadtest", "run", &url])
+            .env("MCP_API_KEY", "geheim\u{1}")
+            .run()
+            .expect_code(2);
+        let said = "`MCP_API_KEY` has a control character in its value";
+        assert!(finished.stderr.contains(said), "{finished}");
+        assert!(!finished.stderr.contains("geheim"), "{finished}");
+    }
+
+    #[test]
     fn a_server_that_is_not_there_is_told_at_once() {
         let finished = loadtest(&["run", &url_of_nobody(), "--duration=1h"]).expect_code(1);
         assert!(finished.stderr.contains("connection refused"), "{finished}");

@@ -6,6 +6,7 @@
 //! reads it again, and puts a whole new one in its place. This module does not know
 //! where tokens come from.
 
+use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -20,10 +21,11 @@ use crate::files::{read_text, reason};
 
 /// Where cargo-pmcp keeps logins: at the user's home, or in the current folder where
 /// there is none.
-pub fn store_path(environment: &dyn Fn(&str) -> Option<String>) -> PathBuf {
+pub fn store_path(environment: &dyn Fn(&str) -> Option<OsString>) -> PathBuf {
     let home = ["HOME", "USERPROFILE"].into_iter().find_map(environment);
     let home = home.filter(|home| !home.is_empty());
-    let folder = Path::new(home.as_deref().unwrap_or(".")).join(".pmcp");
+    let home = home.map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let folder = home.join(".pmcp");
     folder.join("oauth-cache.json")
 }
 
@@ -407,7 +409,7 @@ mod tests {
             let name = format!("pmcp-store-{}-{:x}", std::process::id(), fastrand::u64(..));
             let folder = std::env::temp_dir().join(name);
             let home = folder.display().to_string();
-            let path = store_path(&|name| (name == "HOME").then(|| home.clone()));
+            let path = store_path(&|name| (name == "HOME").then(|| home.clone().into()));
             let store = Store::at(&path);
             if let Some(text) = text {
                 fs::create_dir_all(folder.join(".pmcp")).expect("a folder");
