@@ -98,10 +98,14 @@ impl OutputWish {
             match StepSummary::open(path) {
                 Ok(summary) => outputs.step_summary = Some(summary),
                 // Of a container, say, into which the variable came and not the file.
-                Err(why) => notices.push(format!(
-                    "the summary of GitHub's step cannot be written to `{}`: {why}",
-                    path.display()
-                )),
+                Err(why) => {
+                    let place = path.display();
+                    let notice = format!(
+                        "the summary of GitHub's step cannot be written to `{place}`: {why}"
+                    );
+                    notices.push(notice.clone());
+                    outputs.step_summary_notice = Some(notice);
+                }
             }
         }
         Ok(outputs)

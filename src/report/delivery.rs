@@ -29,6 +29,8 @@ pub struct Outputs {
     pub annotates: bool,
     /// The summary of GitHub's step.
     pub step_summary: Option<StepSummary>,
+    /// Why that cannot be written, where it should be: among the notices of the report too.
+    pub step_summary_notice: Option<String>,
     /// By what the summary sorts the operations of a run.
     pub order: OperationOrder,
 }
@@ -110,7 +112,13 @@ pub fn deliver<R: Reported>(
     };
     faults.extend(after.into_iter().filter_map(in_form));
     let shown = match (is_on_stdout, quiet) {
-        (true, true) => Ok(()),
+        (true, true) => {
+            // Nothing else shows the notices.
+            if let Some(notice) = &outputs.step_summary_notice {
+                terminal.print_notice(notice);
+            }
+            Ok(())
+        }
         (true, false) => text(terminal.stderr_layout())
             .write(any, &mut terminal.stderr())
             .or_else(forgive_broken_pipe),

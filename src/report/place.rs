@@ -102,6 +102,13 @@ impl Place {
         if path.file_name().is_none() {
             return Err(("it names no file".to_string(), None));
         }
+        // What is written beside it has another name: one that is too long would be refused
+        // by the renaming only.
+        if let Err(error) = fs::symlink_metadata(path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(system(&error));
+        }
         if path.exists() && !is_numbered {
             // Renaming would get round a mode that forbids to write it.
             let writable = OpenOptions::new().write(true).open(path);

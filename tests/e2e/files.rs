@@ -63,6 +63,7 @@ fn a_place_that_cannot_be_written_is_known_before_the_load() {
     check("mkdir there", "there", "it is a folder");
     check("true", "not-there/", "it is a folder");
     check("ln -s circle circle", "circle", "circle");
+    check("true", &"long".repeat(64), "name too long");
     assert_eq!(server.count("tools/call"), 0);
 }
 
@@ -76,6 +77,17 @@ fn a_step_summary_that_nobody_reads_holds_nothing_up() {
     let said = "cannot be written to `pipe`: nobody reads from this pipe";
     let words: Vec<&str> = finished.stdout.split_whitespace().collect();
     assert!(words.join(" ").contains(said), "{finished}");
+}
+
+/// The report alone is on stdout, and stderr is quiet: that it is missing is told all the
+/// same.
+#[test]
+fn a_step_summary_that_cannot_be_written_is_told_to_quiet_runs_too() {
+    let server = FakeServer::start(legacy);
+    let text = format!("mkdir there; GITHUB_STEP_SUMMARY=there exec {RUN} --quiet --report -");
+    let finished = script(&text, &server.url()).run().expect_code(0);
+    let said = "notice: the summary of GitHub's step cannot be written to `there`: is a directory";
+    assert!(finished.stderr.contains(said), "{finished}");
 }
 
 #[test]
