@@ -209,7 +209,8 @@ pub(super) fn current_folder() -> Result<PathBuf, UserError> {
 /// Where the stream refuses.
 pub(super) fn write_to_stdout(text: &str, terminal: &Terminal) -> Result<(), UserError> {
     let mut out = terminal.stdout();
-    let written = out.write_all(text.as_bytes()).or_else(forgive_broken_pipe);
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = written.or_else(forgive_broken_pipe);
     written.map_err(|error| no_stdout(&error))
 }
 

@@ -39,6 +39,7 @@ use argh::FromArgs;
 use crate::error::UserError;
 use crate::terminal::{ColorChoice, Line, Role, Terminal};
 use args::{CommandArgs, LoadTest};
+use common::no_stdout;
 use help::print_help;
 use secrets::{given_secrets, secrets_of_environment};
 use words::{Instead, is_own_binary, mistake, normalize, program_name};
@@ -114,8 +115,7 @@ fn run_command_line(args: impl IntoIterator<Item = std::ffi::OsString>, terminal
         Err(early) if early.status.is_ok() => {
             let mut words = typed.iter().copied();
             let command = words.find(|word| args::commands().contains(word));
-            print_help(terminal, command.unwrap_or_default());
-            exit::PASSED
+            code_of(print_help(terminal, command.unwrap_or_default()), terminal)
         }
         Err(early) => say(Instead::Wrong(mistake(&early, &typed)), terminal),
     }
@@ -160,15 +160,19 @@ fn say(answer: Instead, terminal: &Terminal) -> u8 {
     match answer {
         Instead::Version => {
             let line = format!("pmcp-loadtest {}", env!("CARGO_PKG_VERSION"));
-            // A reader that has gone away is not an error.
-            let _ = terminal.print(&[Line::of(Role::Plain, line)]);
-            exit::PASSED
+            let printed = terminal.print(&[Line::of(Role::Plain, line)]);
+            code_of(printed.map_err(|error| no_stdout(&error)), terminal)
         }
-        Instead::Help => {
-            print_help(terminal, "");
-            exit::PASSED
-        }
-        Instead::Wrong(error) => {
+        Instead::Help => code_of(print_help(terminal, ""), terminal),
+        Instead::Wrong(error) => code_of(Err(error), terminal),
+    }
+}
+
+/// Tells what went wrong, if anything did.
+fn code_of(done: Result<(), UserError>, terminal: &Terminal) -> u8 {
+    match done {
+        Ok(()) => exit::PASSED,
+        Err(error) => {
             terminal.print_error(&error);
             exit::of_error(&error)
         }

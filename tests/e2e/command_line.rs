@@ -716,6 +716,24 @@ mod output {
 
     #[test]
     #[cfg(target_os = "linux")]
+    fn what_stdout_refuses_is_told_by_all_that_only_prints() {
+        for command in [
+            "--help",
+            "--version",
+            "run --help",
+            "completions bash",
+            "man",
+            "schema report",
+        ] {
+            let script = format!("exec '{BINARY}' loadtest {command} > /dev/full");
+            let finished = Program::other("sh", &["-c", &script]).run().expect_code(1);
+            let said = "error: cannot write to stdout: no space left on device";
+            assert!(finished.stderr.contains(said), "{command}: {finished}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
     fn a_full_disk_is_told_and_the_report_is_kept() {
         let script = format!("exec '{BINARY}' loadtest run --demo --iterations=5 > /dev/full");
         let finished = Program::other("sh", &["-c", &script])

@@ -7,6 +7,8 @@ mod page;
 use argh::ArgsInfo;
 
 use super::args::LoadTest;
+use super::common::no_stdout;
+use crate::error::UserError;
 use crate::terminal::{Line, Role, Terminal, display_width};
 pub(super) use page::{HelpBlock, HelpExample, HelpPage, HelpTerm, first_clause};
 
@@ -20,11 +22,13 @@ const COLUMNS_MAX: usize = 100;
 const MEANINGS_FROM_MAX: usize = 28;
 
 /// Shows the help of a command; of the program for any other word.
-pub(super) fn print_help(terminal: &Terminal, command: &str) {
+///
+/// # Errors
+/// Where stdout refuses it.
+pub(super) fn print_help(terminal: &Terminal, command: &str) -> Result<(), UserError> {
     let columns = terminal.stdout_layout().columns;
     let lines = help_lines(&page_of(command), columns);
-    // A reader that has gone away is not an error.
-    let _ = terminal.print(&lines);
+    terminal.print(&lines).map_err(|error| no_stdout(&error))
 }
 
 /// The page of a command; of the program for any other word.
