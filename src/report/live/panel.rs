@@ -17,11 +17,10 @@ use crate::units::{format_count, format_latency, format_percent, format_rate, pl
 const COLUMNS_MIN: usize = 60;
 const ROWS_MIN: usize = 15;
 
-/// It takes two thirds of the screen, in both directions. A terminal that is made narrower
-/// breaks only rows that are longer than it is then, and what these take more of it pushes the
-/// rows above the panel off the screen, but not the panel itself: nobody could take that away.
-/// So a third can go at a time, and what the user has seen before stays in sight.
-const PART_OF_SCREEN: (usize, usize) = (2, 3);
+/// A terminal that is made narrower may break rows that are longer than it is then, and push
+/// others off the screen: nobody could take the panel's away from there. So it has half of the
+/// columns, since a terminal that is split (tmux: `Ctrl-b %`) loses the other half at once.
+const PART_OF_COLUMNS: usize = 2;
 
 /// As many as the smallest screen holds: fewer would not show operations and causes of
 /// failure. More than the other are too much to read.
@@ -98,15 +97,16 @@ impl Panel {
         });
     }
 
-    /// The lines, which take two thirds of the screen at most, but for the smallest screens.
+    /// The lines, which take two thirds of the screen's rows at most, and half of its columns,
+    /// but for small screens.
     pub(super) fn lines(
         &mut self,
         progress: &Progress<'_>,
         limits: Limits,
         layout: Layout,
     ) -> Vec<Line> {
-        let columns = part_of(layout.columns.unwrap_or(COLUMNS_MIN));
-        let columns = columns.clamp(COLUMNS_MIN - 1, COLUMNS_MAX);
+        let columns = layout.columns.unwrap_or(COLUMNS_MIN).saturating_sub(1);
+        let columns = (columns / PART_OF_COLUMNS).clamp(COLUMNS_MIN - 1, COLUMNS_MAX);
         let mut lines = vec![head(progress, limits, columns, layout.drawing)];
         let key = (progress.elapsed.as_secs(), layout);
         if let Some((known, below)) = &self.below
@@ -117,7 +117,9 @@ impl Panel {
         }
         lines.push(state(progress, limits));
         lines.extend(self.sparks(progress, columns, layout.drawing));
-        let lines_max = part_of(layout.rows.unwrap_or(ROWS_MIN));
+        // Rows of others above it are pushed off the screen before it is, and what the user has
+        // seen stays in sight.
+        let lines_max = layout.rows.unwrap_or(ROWS_MIN) / 3 * 2;
         let lines_max = lines_max.clamp(LINES_MIN, LINES_MAX);
         let room = lines_max.saturating_sub(lines.len());
         let tables = tables(progress, room, columns, layout.drawing);
@@ -187,12 +189,6 @@ impl Panel {
         }
         bars.into_iter().map(|(_, bar)| bar).collect()
     }
-}
-
-/// What the panel takes of so many rows or columns.
-fn part_of(n: usize) -> usize {
-    let (part, of) = PART_OF_SCREEN;
-    n / of * part + n % of * part / of
 }
 
 /// How far it is.

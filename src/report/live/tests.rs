@@ -524,9 +524,9 @@ fn a_panel_has_its_room_and_counts_what_finds_none() {
             let lines = panel_lines(layout, n_operations, n_causes);
             let text: Vec<String> = lines.iter().map(Line::text).collect();
             let text = text.join("\n");
-            // A third of the screen can go at a time, and no row is broken.
-            assert!(lines.len() <= (rows * 2 / 3).max(14), "{rows}:\n{text}");
-            let columns_max = (columns * 2 / 3).max(59);
+            // Half of the columns can go at a time, and no row is broken.
+            assert!(lines.len() <= (rows / 3 * 2).max(14), "{rows}:\n{text}");
+            let columns_max = (columns / 2).max(59);
             for line in &lines {
                 assert!(line.width() <= columns_max, "{columns}:\n{text}");
             }
@@ -546,6 +546,19 @@ fn a_panel_has_its_room_and_counts_what_finds_none() {
                 assert!(text.contains(" 100 ms"), "{text}");
             }
         }
+    }
+}
+
+#[test]
+fn the_last_minute_is_whole_on_each_screen() {
+    for (columns, n_bars) in [(60, 30), (110, 30), (200, 60)] {
+        let lines = panel_lines(screen(24, columns), 0, 0);
+        let rate = lines
+            .iter()
+            .map(Line::text)
+            .find(|it| it.starts_with("rate"));
+        let rate = rate.expect("a row of the rate");
+        assert_eq!(rate.matches('▇').count(), n_bars, "{columns}: {rate}");
     }
 }
 
