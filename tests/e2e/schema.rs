@@ -1,8 +1,10 @@
 //! `schema`: what the program writes and reads keeps to the schemas that it prints,
 //! and reports of every version that there was are still read.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::demo::{ECHO, demo_with_latency};
@@ -24,17 +26,20 @@ fn schema(of: &str) -> Value {
     schema
 }
 
+fn validator(schema: &Value) -> Validator {
+    jsonschema::validator_for(schema).expect("a schema")
+}
+
 /// What the schema finds at fault.
-fn faults(schema: &Value, value: &Value) -> Vec<String> {
-    let validator = jsonschema::validator_for(schema).expect("a schema");
-    let faults = validator.iter_errors(value);
+fn faults(schema: &Validator, value: &Value) -> Vec<String> {
+    let faults = schema.iter_errors(value);
     faults
         .map(|fault| format!("{}: {fault}", fault.instance_path()))
         .collect()
 }
 
 #[track_caller]
-fn check(what: &str, schema: &Value, value: &Value) {
+fn check(what: &str, schema: &Validator, value: &Value) {
     let faults = faults(schema, value);
     assert!(faults.is_empty(), "{what}: {faults:#?}");
 }
@@ -43,6 +48,7 @@ fn check(what: &str, schema: &Value, value: &Value) {
 /// the schema is no empty one.
 fn check_that_it_refuses(schema: &Value, report: &Value) {
     let required = schema["required"].as_array().expect("required fields");
+    let schema = &validator(schema);
     assert!(required.len() > 10, "{required:?}");
     for field in required {
         let field = field.as_str().expect("a name");
@@ -84,7 +90,7 @@ fn reports_of_runs_keep_to_their_schema() {
     ] {
         let finished = load_run(&server.url(), &[&ECHO, arguments].concat());
         let report = finished.run().expect_code(0).report();
-        check(&format!("{arguments:?}"), &of_report, &report);
+        check(&format!("{arguments:?}"), &validator(&of_report), &report);
         check_that_it_refuses(&of_report, &report);
     }
 }
@@ -109,12 +115,13 @@ fn reports_of_searches_and_calibrations_keep_to_their_schemas() {
         "--deadline",
         "3s",
     ];
-    let search = report_of(&search);
-    check("a search", &schema("find"), &search);
-    check_that_it_refuses(&schema("find"), &search);
+    let (search, of_search) = (report_of(&search), schema("find"));
+    check("a search", &validator(&of_search), &search);
+    check_that_it_refuses(&of_search, &search);
     let calibration = report_of(&["calibrate", "--vus", "1", "--seconds", "0.25"]);
-    check("a calibration", &schema("calibration"), &calibration);
-    check_that_it_refuses(&schema("calibration"), &calibration);
+    let of_calibration = schema("calibration");
+    check("a calibration", &validator(&of_calibration), &calibration);
+    check_that_it_refuses(&of_calibration, &calibration);
 }
 
 /// Reports that released versions wrote, and those of the version before the form
@@ -122,6 +129,7 @@ fn reports_of_searches_and_calibrations_keep_to_their_schemas() {
 #[test]
 fn reports_of_every_version_are_read_for_ever() {
     let mut n_read = 0;
+    let mut of_kinds = HashMap::new();
     for path in files("tests/reports", "json") {
         let name = path
             .file_name()
@@ -142,15 +150,18 @@ fn reports_of_every_version_are_read_for_ever() {
             continue;
         }
         let shown = shown.expect_code(0);
-        let kind = name.split('-').next().expect("a kind");
-        let (kind, part) = match kind {
-            "run" => ("report", "latency"),
-            "find" => ("find", "level"),
-            _ => (kind, "calls/s"),
+        let (kind, part) = match name.split('-').next() {
+            Some("run") => ("report", "latency"),
+            Some("find") => ("find", "level"),
+            Some("calibration") => ("calibration", "calls/s"),
+            _ => panic!("{name} is of no kind"),
         };
         assert!(shown.stdout.contains(part), "{name}: {shown}");
         assert_eq!(shown.stderr, "", "{name}");
-        check(&name, &schema(kind), &read(&path));
+        let of_kind = of_kinds
+            .entry(kind)
+            .or_insert_with(|| validator(&schema(kind)));
+        check(&name, of_kind, &read(&path));
         n_read += 1;
     }
     assert!(n_read >= 5, "{n_read}");
@@ -179,9 +190,10 @@ fn samples() -> Vec<String> {
 #[test]
 fn every_config_that_there_is_keeps_to_the_schema() {
     let of_config = schema("config");
+    let by_schema = validator(&of_config);
     let check_text = |what: &str, text: &str| {
         let config: Value = toml::from_str(text).unwrap_or_else(|error| panic!("{what}: {error}"));
-        check(what, &of_config, &config);
+        check(what, &by_schema, &config);
     };
     let configs = files("configs", "toml");
     assert!(configs.len() >= 9, "{configs:?}");
@@ -211,7 +223,7 @@ fn every_config_that_there_is_keeps_to_the_schema() {
         }
     }
     let wrong = json!({ "settings": { "virtual_user": 5, "duration": "5 parsecs" } });
-    assert_eq!(faults(&of_config, &wrong).len(), 2);
+    assert_eq!(faults(&by_schema, &wrong).len(), 2);
 }
 
 /// What `init` writes is a config and, beside it, its schema, which editors find by
@@ -219,6 +231,8 @@ fn every_config_that_there_is_keeps_to_the_schema() {
 #[test]
 fn init_writes_the_schema_beside_the_config() {
     let server = demo_with_latency(std::time::Duration::ZERO);
+    let of_config = schema("config");
+    let by_schema = validator(&of_config);
     let init = |arguments: &[&str], dir: TempDir| {
         let words = [&["loadtest", "init"], arguments].concat();
         Program::new(&words).in_dir(dir).run().expect_code(0)
@@ -233,10 +247,10 @@ fn init_writes_the_schema_beside_the_config() {
             .strip_prefix("#:schema ./")
             .unwrap_or_else(|| panic!("{first}"));
         let beside = read(&folder.join(file));
-        assert_eq!(beside, schema("config"));
+        assert_eq!(beside, of_config);
         assert!(finished.stdout.contains(file), "{finished}");
         let config: Value = toml::from_str(&text).expect("TOML");
-        check("what `init` wrote", &beside, &config);
+        check("what `init` wrote", &by_schema, &config);
 
         // One that is there is kept unless the user says so.
         std::fs::write(folder.join(file), "mine").expect("a file");
@@ -246,7 +260,7 @@ fn init_writes_the_schema_beside_the_config() {
         assert_eq!(kept.expect("the file"), "mine");
         let finished = init(&["--force"], finished.dir);
         let path = finished.dir.path().join(".pmcp").join(file);
-        assert_eq!(read(&path), schema("config"));
+        assert_eq!(read(&path), of_config);
     }
 }
 
