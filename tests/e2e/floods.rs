@@ -42,6 +42,9 @@ const LIMITS: [&str; 16] = [
 /// What is sent once, and what over and over.
 type Flood = (&'static str, &'static str, &'static str);
 
+/// A call of each user, so that a kind keeps a CPU busy for no longer than its timeout.
+const ONCE: [&str; 2] = ["--iterations", "3"];
+
 const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
 const EVENTS_IN_CHUNKS: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -63,7 +66,7 @@ fn flood(connection: &mut Connection, flood: Flood) -> Next {
 /// Runs against a server that answers calls so, and finds that it ended in time,
 /// each call by its deadline.
 #[track_caller]
-fn check_call(kind: Flood, on_kept_connections: bool) {
+fn check_call(kind: Flood, on_kept_connections: bool, more: &[&str]) {
     let n_calls = AtomicUsize::new(0);
     let server = FakeServer::on_call(move |request, connection| {
         // The session was opened on the same connection; after a timeout, the
@@ -73,7 +76,7 @@ fn check_call(kind: Flood, on_kept_connections: bool) {
         }
         flood(connection, kind)
     });
-    let (finished, _) = run_in_time(load_run(&server.url(), &LIMITS));
+    let (finished, _) = run_in_time(load_run(&server.url(), &[&LIMITS, more].concat()));
     let finished = finished.expect_made();
     let report = finished.checked_report();
     let causes = causes(&report["totals"]);
@@ -92,8 +95,8 @@ fn run_in_time(program: Program) -> (Finished, Duration) {
 
 #[test]
 fn interim_answers_without_end() {
-    check_call(INTERIM, false);
-    check_call(INTERIM, true);
+    check_call(INTERIM, false, &[]);
+    check_call(INTERIM, true, &[]);
 }
 
 #[test]
@@ -113,7 +116,7 @@ fn events_without_end() {
             "data: {\"jsonrpc\":\"2.0\",\"id\":\"x\",\"result\":{}}\n\n",
         ),
     ] {
-        check_call(kind, false);
+        check_call(kind, false, &ONCE);
     }
 }
 
@@ -126,7 +129,7 @@ fn chunks_without_end() {
         ("long extensions", EVENTS_IN_CHUNKS, &*long_extension),
         TRAILERS,
     ] {
-        check_call(kind, false);
+        check_call(kind, false, &ONCE);
     }
 }
 
@@ -154,7 +157,7 @@ fn check_other_request(kind: Flood, method: &'static str) {
     });
     let mut limits = LIMITS.to_vec();
     // It is not the calls that are tried here.
-    limits.extend(["--think", "20ms"]);
+    limits.extend(ONCE);
     if method == "server/discover" {
         limits.retain(|limit| !["--protocol", "legacy"].contains(limit));
     }
@@ -292,7 +295,7 @@ fn content_without_end() {
     let mut limits = LIMITS;
     // What is decoded of one stretch takes long where it is not optimised.
     limits[5] = "4s";
-    let (finished, _) = run_in_time(load_run(&server.url(), &limits));
+    let (finished, _) = run_in_time(load_run(&server.url(), &[&limits[..], &ONCE].concat()));
     let finished = finished.expect_code(3);
     let report = finished.checked_report();
     let n_failed = count(&report["totals"]["failed"]);

@@ -651,7 +651,7 @@ fn hostile(
         "--timeout",
         "20s",
         "--think",
-        "1ms",
+        "10ms",
     ];
     let program = load_run(&server.url(), &arguments).time_limit(IN_TIME);
     let report = program.run().expect_made().checked_report();
