@@ -21,7 +21,7 @@ const SHORT: [&str; 7] = [
 ];
 
 fn calibrate(more: &[&str]) -> Program {
-    share::beside_ten();
+    share::beside(10);
     Program::new(&[&SHORT[..], more].concat())
 }
 

@@ -20,7 +20,7 @@ fn with<'a>(first: &[&'a str], more: &[&'a str]) -> Vec<&'a str> {
 
 #[test]
 fn n_users_are_n_calls_in_flight_on_one_worker() {
-    share::beside_ten();
+    share::beside(10);
     // So long that a machine with much else to do sends the last call before the first
     // is answered.
     let server = demo_with_latency(2000 * MS);
@@ -79,7 +79,7 @@ fn the_duration_ends_a_run_whose_iterations_are_many() {
 /// The old tool showed 100 a second here, from samples that it had invented.
 #[test]
 fn a_slow_server_shows_its_true_rate() {
-    share::beside_ten();
+    share::beside(10);
     let server = demo_with_latency(1000 * MS);
     let limits = ["--vus", "10", "--duration", "3s"];
     let report = load_run(&server.url(), &with(&ECHO, &limits))
@@ -98,7 +98,7 @@ fn a_slow_server_shows_its_true_rate() {
 
 #[test]
 fn latencies_are_those_that_the_server_measured() {
-    share::beside_five();
+    share::beside(7);
     let server = demo(DemoOptions {
         latency: DemoLatency::Fixed(5 * MS),
         service_times_max: 1_000_000,
@@ -620,7 +620,7 @@ fn a_legacy_server_without_sessions_is_given_no_id_and_no_delete() {
 /// Of users that start one after the other, each opens its own session.
 #[test]
 fn the_ramp_spreads_the_starts() {
-    share::beside_five();
+    share::beside(7);
     let server = demo_with_latency(2 * MS);
     let limits = [
         "--vus",
@@ -676,7 +676,7 @@ fn a_plain_server_behind_an_address_with_tls_gets_a_hint() {
 /// What waits for a user that waits for the server is not late by our fault.
 #[test]
 fn a_server_that_cannot_follow_is_not_called_lateness() {
-    share::beside_ten();
+    share::beside(10);
     let server = demo_with_capacity("1/fixed:50ms");
     let limits = ["--rate", "40/s", "--max-vus", "5", "--duration", "4s"];
     let finished = load_run(&server.url(), &with(&ECHO, &limits))

@@ -125,7 +125,7 @@ fn the_bracket_is_reported_when_the_deadline_comes() {
 #[test]
 #[ignore = "takes four minutes: a verification alone is a hold of a minute and a half"]
 fn the_capacity_is_found_and_verified() {
-    share::beside_ten();
+    share::beside(10);
     let server = demo_with_capacity("4/fixed:20ms");
     let limits = ["--max-p95", "50ms", "--to", "100"];
     let finished = find(&server.url(), &limits)

@@ -743,7 +743,7 @@ fn names_of_methods_are_bounded_and_hold_no_secret() {
 #[test]
 fn a_search_holds_streams_too() {
     let server = pushing(50 * MS);
-    share::beside_five();
+    share::beside(5);
     let url = server.url();
     let arguments = [
         "find",

@@ -30,7 +30,7 @@ fn run_config(url: &str, config: &str) -> Finished {
 
 /// Runs this config as it is, which must end well.
 fn run_whole(url: &str, config: &str) -> Finished {
-    share::beside_five();
+    share::beside(5);
     load_run(url, &[])
         .file(".pmcp/loadtest.toml", config)
         .run()
@@ -136,7 +136,7 @@ fn it_goes_with_arrivals_and_stages_and_a_warm_up() {
          [[stage]]\ntarget_vus = 1\nduration = \"1s\"",
         "[settings]\nprobe = \"20/s\"\nduration = \"3s\"\nwarm_up = \"1s\"\npacing = \"50ms\"",
     ];
-    share::beside_five();
+    share::beside(5);
     // They mostly wait.
     thread::scope(|scope| {
         for shape in shapes {

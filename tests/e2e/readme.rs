@@ -251,7 +251,7 @@ const BASE: Duration = Duration::from_millis(200);
 
 #[test]
 fn a_job_fails_where_a_threshold_is_not_kept() {
-    share::beside_ten();
+    share::beside(10);
     let (good, slow) = (demo_with_latency(BASE), demo_with_latency(2 * BASE));
     let check = |from: &str| {
         let script = ci_script(from);
@@ -280,7 +280,7 @@ fn a_job_fails_where_a_threshold_is_not_kept() {
 
 #[test]
 fn a_job_finds_a_server_a_fifth_slower_and_does_not_cry_wolf() {
-    share::beside_ten();
+    share::beside(10);
     let script = ci_script("name: comparison");
     let base = demo_with_latency(BASE);
     // They mostly wait.
@@ -305,7 +305,7 @@ fn a_job_finds_a_server_a_fifth_slower_and_does_not_cry_wolf() {
 
 #[test]
 fn a_pipeline_compares_with_those_before_it() {
-    share::beside_ten();
+    share::beside(10);
     let server = demo_with_latency(BASE);
     let script = ci_script(".gitlab-ci.yml");
     let first = in_ci(&script, &[("8080", &server)]).run().expect_code(0);

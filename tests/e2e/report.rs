@@ -435,7 +435,7 @@ fn the_time_to_end_sessions_is_in_no_rate() {
 /// Whatever ends the load, and whatever its shape.
 #[test]
 fn the_time_to_open_sessions_is_in_no_rate() {
-    share::beside_five();
+    share::beside(7);
     let closed = &["--tool", "work", "--vus", "4"][..];
     let of_time = |more: &[&'static str]| [closed, &["--duration", "4s"], more].concat();
     let loads = [

@@ -46,7 +46,7 @@ fn check_start(report: &Value, start: Utc) {
 
 #[test]
 fn three_processes_make_one_load() {
-    share::beside_five();
+    share::beside(5);
     let server = demo_with_latency(Duration::from_millis(1));
     let start = soon();
     let programs = (1..=3).map(|number| {
@@ -123,7 +123,7 @@ fn three_processes_make_one_load() {
 /// Arrivals come in clumps by a seed, and each process has its own of them.
 #[test]
 fn arrivals_of_the_parts_are_those_of_the_whole() {
-    share::beside_five();
+    share::beside(5);
     let server = demo_with_latency(Duration::from_millis(1));
     let config = "[settings]\nduration = \"1s\"\nseed = 7\n\
                   [arrivals]\nrate = \"120/s\"\ndistribution = \"poisson\"\nmax_vus = 9\n\
@@ -248,7 +248,7 @@ fn check_shows_what_a_part_does() {
 /// The Indexed Job that ships, as the cluster would run it: each pod with its number.
 #[test]
 fn the_pods_of_the_job_that_ships_make_one_load() {
-    share::beside_five();
+    share::beside(5);
     let text = include_str!("../../configs/kubernetes-job.yaml");
     let job = YamlLoader::load_from_str(text).expect("YAML");
     let [job] = &job[..] else {

@@ -25,7 +25,7 @@ fn run_config(url: &str, config: &str, arguments: &[&str]) -> Finished {
 
 /// Runs this config as it is, which must end well.
 fn run_exact_config(url: &str, config: &str, arguments: &[&str]) -> Finished {
-    share::beside_five();
+    share::beside(7);
     load_run(url, arguments)
         .file(".pmcp/loadtest.toml", config)
         .run()
@@ -255,7 +255,7 @@ fn variation(values: &[f64]) -> f64 {
 /// Two workers with a schedule each would send pairs at 20 ms.
 #[test]
 fn workers_share_one_schedule() {
-    share::beside_five();
+    share::beside(7);
     let check = |workers| {
         let server = FakeServer::on_call(|request, connection| connection.done(request));
         let limits = [
@@ -403,7 +403,7 @@ fn a_stalled_server_shows_in_response_times_and_dropped_arrivals() {
 
 #[test]
 fn bursts_come_all_at_once() {
-    share::beside_ten();
+    share::beside(10);
     // They mostly wait.
     thread::scope(|scope| {
         for workers in ["1", "2"] {
@@ -436,7 +436,7 @@ fn check_bursts(workers: &str) {
 /// are free by then or arrivals wait for them.
 #[test]
 fn no_arrival_after_the_last_iteration_is_missed() {
-    share::beside_five();
+    share::beside(7);
     for (latency, max_vus) in [(Duration::ZERO, "10"), (20 * MS, "2")] {
         let server = demo_with_latency(latency);
         let arguments = [
@@ -835,7 +835,7 @@ fn the_warm_up_is_no_breaking_point() {
 /// Four slots of 20 ms: 200 calls a second, with four users or more.
 #[test]
 fn a_ramp_finds_where_throughput_stops_growing() {
-    share::beside_ten();
+    share::beside(10);
     let server = demo_with_capacity("4/fixed:20ms");
     let finished = run_echo(&server.url(), &["--stage", "16s:20"]);
     let report = finished.checked_report();
@@ -861,7 +861,7 @@ fn a_ramp_finds_where_throughput_stops_growing() {
 
 #[test]
 fn a_steady_run_on_a_healthy_server_does_not_break() {
-    share::beside_ten();
+    share::beside(10);
     let server = demo_with_latency(10 * MS);
     let finished = run_echo(&server.url(), &["--vus", "4", "--duration", "8s"]);
     let report = finished.checked_report();

@@ -21,7 +21,7 @@ fn step<'r>(report: &'r Value, method: &str) -> &'r Value {
 
 #[test]
 fn tasks_are_followed_and_counted_as_the_server_does() {
-    share::beside_five();
+    share::beside(7);
     let server = demo(DemoOptions {
         eras: Eras::ModernOnly,
         latency: DemoLatency::None,
@@ -181,7 +181,7 @@ fn task(request: &Request, status: &str, interval_ms: i64) -> Value {
 
 #[test]
 fn whatever_a_server_says_of_tasks_is_bounded() {
-    share::beside_five();
+    share::beside(7);
     let check = |answer: fn(&Request) -> Value, expected: &str| {
         let server = server_of_tasks(answer);
         let arguments = ["--tool", "work", "--task", "--task-timeout", "1s"];

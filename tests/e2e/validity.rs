@@ -118,7 +118,7 @@ fn an_ordinary_run_is_not_blamed_and_shows_its_self_check() {
 
 #[test]
 fn a_slow_server_is_not_blamed_on_the_generator() {
-    share::beside_five();
+    share::beside(7);
     let check = |load: &[&str]| {
         let server = demo_with_latency(Duration::from_millis(400));
         let words = [load, &["--duration", "2s"]].concat();

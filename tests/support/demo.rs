@@ -45,7 +45,7 @@ pub(crate) fn demo_with_capacity(capacity: &str) -> DemoServer {
 /// Calls `echo` with these further arguments, and its times may be judged. The run must be
 /// made.
 pub(crate) fn time_echo(url: &str, arguments: &[&str]) -> Finished {
-    share::beside_five();
+    share::beside(7);
     run_echo(url, arguments)
 }
 

@@ -14,20 +14,18 @@ use std::thread;
 /// As many as there are tests at once in `.cargo/config.toml`.
 const N_PARTS: usize = 12;
 
-/// For a test that judges rates or latencies. It makes little load itself, so what it
-/// asks for is quiet: six of these run beside each other.
-pub(crate) fn beside_five() {
-    take(Portion::new(1, 5));
+/// For a test that judges rates or latencies: the others beside it have at most so many
+/// parts. Such tests make little load, so they run beside each other. Five where a stall
+/// of milliseconds may show, or the load is high; seven where it changes little; ten
+/// where only seconds count.
+pub(crate) fn beside(others_max: usize) {
+    take(Portion::new(1, others_max));
 }
 
-/// For a test that judges times which are long beside what a busy machine adds.
-pub(crate) fn beside_ten() {
-    take(Portion::new(1, 10));
-}
-
-/// For a test that keeps a CPU busy for seconds: three of these run beside each other.
+/// For a test that keeps a CPU busy for seconds: two of these run beside two that take a
+/// part each.
 pub(crate) fn busy() {
-    take(Portion::new(N_PARTS / 3, N_PARTS));
+    take(Portion::new(N_PARTS / 3, N_PARTS / 2));
 }
 
 /// For a test that loads all CPUs or starves the generator: nothing runs beside it.
