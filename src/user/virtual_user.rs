@@ -264,6 +264,8 @@ impl VirtualUser {
                 }
                 self.is_open = true;
                 self.ever_had_session = true;
+                // Until now it had something to do.
+                self.free_since = None;
                 self.opened_at = crate::clock::now();
                 self.n_iterations_in_session = 0;
                 self.backoff.reset();
@@ -461,12 +463,14 @@ impl VirtualUser {
                 self.wait_as_asked();
             }
             After::Refused => {
+                self.free_since = None;
                 // With another token the session goes on.
                 if !self.await_token() && self.goes_on() {
                     self.drop_session();
                 }
             }
             After::NoConnection => {
+                self.free_since = None;
                 let pause = self.connect_backoff.pause(&mut self.random);
                 self.sleep(crate::clock::now() + pause);
             }

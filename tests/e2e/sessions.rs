@@ -779,3 +779,24 @@ fn the_end_of_a_session_takes_no_longer_than_the_timeout() {
     // They were given 2 s, whatever the timeout.
     assert!(longest.is_some_and(|ms| ms < 1_800.0), "{longest:?}");
 }
+
+/// While its session is ended and another one opened, a user is not free: a call that was
+/// due meanwhile is late for the server's sake, not for this machine's.
+#[test]
+fn the_opening_of_a_session_is_no_lateness_of_the_generator() {
+    let server = FakeServer::start(|request, connection| {
+        if request.method() == "initialize" {
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        legacy(request, connection)
+    });
+    // What is looked at tells when the user was free.
+    let config = "[settings]\nvirtual_users = 1\niterations = 5\npacing = \"100ms\"\n\
+                  session = { iterations = 1 }\n[[scenario]]\ntype = \"tools/call\"\n\
+                  tool = \"work\"\nexpect = { contains = \"done\" }\n";
+    let finished = load_run(&server.url(), &["--config", "a.toml"]);
+    let finished = finished.file("a.toml", config).run().expect_code(0);
+    let lateness = &finished.checked_report()["lateness"];
+    let median = lateness["p50_ms"].as_f64();
+    assert!(median.is_some_and(|ms| ms < 150.0), "{lateness}");
+}
