@@ -19,7 +19,7 @@ use crate::init::{self, DiscoverOptions, Offer};
 use crate::outcome::Observer;
 use crate::report::LiveChoice;
 use crate::report::place::{Place, place_error};
-use crate::scenario::{CONFIG_PATH, Overrides, Plan, config_schema, defaults};
+use crate::scenario::{CONFIG_PATH, Overrides, Plan, TokenOrigin, config_schema, defaults};
 use crate::terminal::{Line, Role, Terminal};
 use crate::units::plural;
 
@@ -116,11 +116,14 @@ fn ask(plan: Plan, terminal: &Terminal) -> Result<Offer, UserError> {
     let (token, _) = under_signals(LiveChoice::Line, terminal, |live, interrupts| {
         first_token(&plan, live, interrupts)
     })?;
+    let origin = plan.token.as_ref().map(|token| &token.origin);
+    let has_oauth_token = token.is_some() && matches!(origin, Some(TokenOrigin::OAuth(_)));
     let headers = plan.target.headers.into_iter();
     let headers = headers.map(|header| (header.name, header.value));
     let options = DiscoverOptions {
         url: plan.target.url.value,
         headers: headers.chain(token).collect(),
+        has_oauth_token,
         protocol: plan.target.protocol,
         timeout: plan.timeout,
         cookies: plan.target.cookies,

@@ -749,7 +749,11 @@ impl Finder {
                 let has_credentials =
                     headers.any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
                 let offers_oauth = self.session.offers_oauth();
-                not_allowed(*denial, message, has_credentials, offers_oauth)
+                let error = not_allowed(*denial, message);
+                match server.settings().has_oauth_token {
+                    true => told_of_oauth_token(error, *denial),
+                    false => told_of_tokens(error, *denial, has_credentials, offers_oauth),
+                }
             }
             Failure::Http {
                 status: 429 | 503, ..
@@ -833,15 +837,43 @@ fn may_be_of_proxy(failure: &Failure, is_https: bool) -> bool {
     }
 }
 
-/// `message` says with what status, and why where the server does; `offers_oauth`: where
-/// tokens come from.
-fn not_allowed(
+/// `message` says with what status, and why where the server does.
+fn not_allowed(denial: Failure, message: &str) -> UserError {
+    let error = UserError::could_not_run(format!("the server does not let us in: {message}"));
+    match denial {
+        Failure::Denied {
+            error: TokenError::InsufficientScope,
+            ..
+        } => error.hint(
+            "the token is good but does not allow this: get one with that scope (by OAuth: \
+             `--oauth-scopes`)",
+        ),
+        _ => error,
+    }
+}
+
+/// The token came by OAuth a moment ago, so that another way to get one is no help.
+fn told_of_oauth_token(error: UserError, denial: Failure) -> UserError {
+    match denial {
+        Failure::Denied {
+            error: TokenError::InsufficientScope,
+            ..
+        } => error,
+        _ => error.hint(
+            "the token that the issuer gave is not taken: its client may lack rights at this \
+             server, or the server expects another issuer (`--oauth-issuer`), other scopes \
+             (`--oauth-scopes`) or another audience; the server's log may say which",
+        ),
+    }
+}
+
+/// `offers_oauth`: the server says where tokens come from.
+fn told_of_tokens(
+    error: UserError,
     denial: Failure,
-    message: &str,
     has_credentials: bool,
     offers_oauth: bool,
 ) -> UserError {
-    let error = UserError::could_not_run(format!("the server does not let us in: {message}"));
     let error = match denial {
         Failure::Denied {
             error: TokenError::InvalidToken,
@@ -850,10 +882,7 @@ fn not_allowed(
         Failure::Denied {
             error: TokenError::InsufficientScope,
             ..
-        } => error.hint(
-            "the token is good but does not allow this: get one with that scope (by a login: \
-             `--oauth-scopes`)",
-        ),
+        } => error,
         _ if has_credentials => error.hint(
             "the credentials that were sent are not taken: they may be another server's, or have \
              ended",
@@ -984,7 +1013,8 @@ mod tests {
                     rpc_code: None,
                 },
             };
-            not_allowed(denial, "status 401", has_credentials, offers_oauth).to_string()
+            let error = not_allowed(denial, "status 401");
+            told_of_tokens(error, denial, has_credentials, offers_oauth).to_string()
         };
         let expired = Some(TokenError::InvalidToken);
         for (error, has_credentials) in [(None, false), (None, true), (expired, true)] {
@@ -998,6 +1028,14 @@ mod tests {
         let at = |part| unnamed.find(part).expect("both ways");
         assert!(at("--api-key") < at("loadtest login URL"), "{unnamed}");
         assert!(!told(expired, true, false).contains("OAuth"));
+        // Who has a token by OAuth knows how to get one.
+        let denial = Failure::Denied {
+            status: 401,
+            error: TokenError::InvalidToken,
+        };
+        let of_oauth = told_of_oauth_token(not_allowed(denial, "status 401"), denial).to_string();
+        assert!(of_oauth.contains("the issuer gave"), "{of_oauth}");
+        assert!(!of_oauth.contains("--oauth-client-id"), "{of_oauth}");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct ServerSettings {
     pub message_bytes_max: usize,
     /// Sent with every request: name and value.
     pub headers: Vec<(String, String)>,
+    /// Whether a token among them came by OAuth.
+    pub has_oauth_token: bool,
     /// Whether each user keeps the cookies that the server sets.
     pub cookies: bool,
     /// Whether the handshake waits as long as a busy server asks to.

@@ -20,7 +20,7 @@ use crate::marker::MarkerKey;
 use crate::outcome::{GeneratorFacts, Observer, ServerFacts, StreamOffer};
 use crate::protocol::{Era, Revision, Topic};
 use crate::redact::{LiveSecrets, Redactor, secrets_of_header};
-use crate::scenario::{Action, Plan, SECRET_SHARDS};
+use crate::scenario::{Action, Plan, SECRET_SHARDS, TokenOrigin};
 use crate::scheduler::block_on;
 use crate::template::Generators;
 use crate::user::{HeaderTemplates, Marks, Script, ScriptTarget};
@@ -222,6 +222,7 @@ impl WayThere<'_> {
             timeout: plan.timeout,
             message_bytes_max: plan.message_bytes_max,
             headers: side.headers.clone(),
+            has_oauth_token: false,
             cookies: target.cookies,
             respect_retry_after: target.respect_retry_after,
             network: Arc::clone(&plan.network),
@@ -231,6 +232,9 @@ impl WayThere<'_> {
         settings.headers.extend(side.first.iter().cloned());
         let keeper = self.keeper.filter(|_| plan.has_tokens(side.population));
         let token = keeper.and_then(|it| tokens::of_first_user(it, plan, side.population));
+        let origin = plan.token.as_ref().map(|token| &token.origin);
+        let is_by_oauth = matches!(origin, Some(TokenOrigin::OAuth(_)));
+        settings.has_oauth_token = token.is_some() && is_by_oauth;
         settings.headers.extend(token);
         let settings = Arc::new(settings);
         let view = Arc::new(view(plan, side));

@@ -366,6 +366,7 @@ impl Exchange {
     /// The handshake of TLS begins; `has_stood`: one with this server went well before.
     pub(super) fn securing(&self, has_stood: bool) {
         self.set_phase(ExchangePhase::Securing);
+        self.handshake_came.set(NONE);
         self.has_tls_stood.set(u64::from(has_stood));
     }
 

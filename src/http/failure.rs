@@ -106,7 +106,11 @@ impl Trouble {
             ),
             ExchangePhase::Securing => (
                 Failure::Connect(ConnectFailure::Tls),
-                tls::closed(how, exchange.has_tls_stood()),
+                tls::closed(
+                    how,
+                    exchange.has_tls_stood(),
+                    exchange.handshake_came().is_some(),
+                ),
             ),
             ExchangePhase::Sending | ExchangePhase::Waiting => {
                 let (failure, which) = match exchange.is_reused() {
@@ -161,7 +165,9 @@ fn timed_out(exchange: &Exchange) -> Trouble {
     let connect = Failure::Connect(ConnectFailure::Timeout);
     let (failure, doing) = match exchange.phase() {
         ExchangePhase::Securing => {
-            return Trouble::on_the_way(exchange, connect, tls::stalled(exchange.has_tls_stood()));
+            let has_begun = exchange.handshake_came().is_some();
+            let what = tls::stalled(exchange.has_tls_stood(), has_begun);
+            return Trouble::on_the_way(exchange, connect, what);
         }
         ExchangePhase::Connecting if proxy.is_empty() => (connect, "connecting".to_string()),
         ExchangePhase::Connecting => (connect, format!("connecting to the proxy{proxy}")),

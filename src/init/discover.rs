@@ -31,6 +31,8 @@ pub struct DiscoverOptions {
     pub url: String,
     /// Sent with every request: name and value.
     pub headers: Vec<(String, String)>,
+    /// Whether a token among them came by OAuth.
+    pub has_oauth_token: bool,
     /// The protocol's era or revision, or finding it.
     pub protocol: ProtocolChoice,
     /// The longest that one request may take.
@@ -65,6 +67,7 @@ pub fn discover(
         timeout: options.timeout,
         message_bytes_max: MESSAGE_BYTES_MAX,
         headers: options.headers.clone(),
+        has_oauth_token: options.has_oauth_token,
         cookies: options.cookies,
         respect_retry_after: options.respect_retry_after,
         network: Arc::clone(&options.network),

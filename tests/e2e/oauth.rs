@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
-use crate::auth_server::{AuthServer, CLIENT_SECRET, Manners, STORE, store_text};
+use crate::auth_server::{AuthServer, Authority, CLIENT_SECRET, Manners, STORE, store_text};
 use crate::fake_server::{FakeServer, legacy};
 use crate::load_run::{LoadRun, causes, run_work};
 use crate::program::{Finished, Program, TempDir, loadtest};
@@ -431,6 +431,52 @@ fn a_client_gets_its_own_tokens_by_its_secret_or_its_key() {
         }
         assert_eq!(server.grants(), ["client_credentials"; 2]);
     }
+}
+
+#[test]
+fn what_comes_in_place_of_metadata_is_told() {
+    for (case, headers) in [
+        (
+            "a page in place of the server's metadata",
+            [("Content-Type", "text/html; charset=utf-8"), ("X-A", "b")],
+        ),
+        (
+            "metadata that is compressed unasked",
+            [
+                ("Content-Type", "application/json"),
+                ("Content-Encoding", "gzip"),
+            ],
+        ),
+    ] {
+        let server = FakeServer::start(move |request, connection| {
+            let host = request.header("host").unwrap_or_default();
+            let challenge = format!("Bearer resource_metadata=\"http://{host}/metadata\"");
+            match request.path.as_str() {
+                "/mcp" => connection.answer(401, &[("WWW-Authenticate", &challenge)], ""),
+                _ => connection.answer(200, &headers, "<html>"),
+            }
+        });
+        let finished = client_run(&server.url(), &["--iterations=1"]).run();
+        finished.expect_code(1).tells("OAuth", case);
+    }
+}
+
+/// Whoever has a token by OAuth knows how to get one.
+#[test]
+fn a_new_token_that_is_refused_leads_to_no_other_login() {
+    let authority = Authority::new(Manners::default());
+    let server = FakeServer::start(move |request, connection| {
+        if request.path == "/mcp" {
+            let challenge = [("WWW-Authenticate", "Bearer error=\"invalid_token\"")];
+            return connection.answer(401, &challenge, "");
+        }
+        let answered = authority.answer(request, connection);
+        answered.unwrap_or_else(|| connection.answer(404, &[], ""))
+    });
+    let finished = client_run(&server.url(), &["--iterations=1"]).run();
+    let finished = finished.expect_code(1);
+    let finished = finished.tells("OAuth", "a client's new token that the server refuses");
+    assert!(!finished.stderr.contains("--oauth-client-id"), "{finished}");
 }
 
 fn n_token_requests(server: &AuthServer) -> usize {

@@ -561,6 +561,18 @@ fn servers_without_our_tls_are_told() {
     let case = "a server that is silent in the handshake";
     let texts = ["timed out while making the TLS connection", "`http://`"];
     expect_refusal(case, run, &texts);
+    // Those that begin to answer speak TLS.
+    let half_hello = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03";
+    for (case, hangs_up) in [
+        ("a server that stops in the midst of its handshake", false),
+        ("a server that hangs up in the midst of its handshake", true),
+    ] {
+        let server = odd_server(half_hello, hangs_up);
+        let url = format!("https://{}/mcp", server.address());
+        let more = ["--insecure", "--connect-timeout=1s"];
+        let run = load_run(&url, &arguments(&more)).run();
+        expect_refusal(case, run, &["speaks TLS at this port"]);
+    }
 }
 
 /// The other way round: what servers of TLS say to a request in plain text.

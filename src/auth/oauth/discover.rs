@@ -147,40 +147,46 @@ fn server_metadata(
         let fault = || {
             let url = clipped(url);
             finally(format!(
-                "the server's metadata is not at `{url}`, where its challenge says \
-                 (status {})",
-                reply.status
+                "the server's metadata is not at `{url}`, where its challenge says: it {}",
+                reply.told()
             ))
         };
         return found.ok_or_else(fault).map(Some);
     }
-    first_document(wire, &urls::protected_resource_urls(&wire.target), deadline)
+    let urls = urls::protected_resource_urls(&wire.target);
+    first_document(wire, &urls, deadline).map(Result::ok)
 }
 
-/// The first of these that is there.
-fn first_document(wire: &Wire, urls: &[String], deadline: Instant) -> Result<Option<Value>, Fault> {
+/// The first of these that is there, or what the first address answered in its place.
+fn first_document(
+    wire: &Wire,
+    urls: &[String],
+    deadline: Instant,
+) -> Result<Result<Value, String>, Fault> {
+    let mut missing = None;
     for url in urls {
         let reply = wire.get(url, deadline)?;
         // Some answer 200 and a page for whatever they do not know.
         if let Some(found) = reply.object().filter(|_| reply.status == 200) {
-            return Ok(Some(found));
+            return Ok(Ok(found));
         }
         if matches!(reply.status, 429 | 500..) {
             let message = format!("`{}` answered {}", clipped(url), reply.status);
             let after = reply.retry_after;
             return Err(Fault::Again { message, after });
         }
+        missing.get_or_insert_with(|| format!("`{}` {}", clipped(url), reply.told()));
     }
-    Ok(None)
+    Ok(Err(missing.unwrap_or_default()))
 }
 
 /// The endpoints of an issuer.
 pub(super) fn of_issuer(wire: &Wire, issuer: &str, deadline: Instant) -> Result<Issuer, Fault> {
     let document = first_document(wire, &urls::issuer_metadata_urls(issuer), deadline)?;
     let shown = clipped(issuer);
-    let document = document.ok_or_else(|| {
+    let document = document.map_err(|missing| {
         finally(format!(
-            "no metadata of the issuer `{shown}` is to be found"
+            "no metadata of the issuer `{shown}` is to be found: {missing}"
         ))
     })?;
     read_issuer(&document, issuer).map_err(finally)
@@ -191,9 +197,9 @@ pub(super) fn of_issuer(wire: &Wire, issuer: &str, deadline: Instant) -> Result<
 fn of_origin(wire: &Wire, origin: &str, status: u16, deadline: Instant) -> Result<Issuer, Fault> {
     let document = first_document(wire, &urls::issuer_metadata_urls(origin), deadline)?;
     match document {
-        None if !matches!(status, 401 | 403) => Err(wants_no_token(&wire.target, status)),
-        Some(document) => read_issuer(&document, origin).map_err(finally),
-        None => Ok(Issuer {
+        Err(_) if !matches!(status, 401 | 403) => Err(wants_no_token(&wire.target, status)),
+        Ok(document) => read_issuer(&document, origin).map_err(finally),
+        Err(_) => Ok(Issuer {
             name: origin.to_string(),
             token_endpoint: format!("{origin}/token"),
             authorization_endpoint: format!("{origin}/authorize"),

@@ -95,7 +95,11 @@ pub(super) fn read(status: u16, body: &str, now: u64) -> Result<Grant, GrantRefu
     }
     let token = text("access_token");
     if token.is_empty() {
-        return Err(refusal("the answer has no `access_token`".to_string()));
+        let what = match answer.is_object() {
+            true => "the answer has no `access_token`",
+            false => "the answer is no JSON object",
+        };
+        return Err(refusal(what.to_string()));
     }
     if let Err(what) = check(&token) {
         return Err(refusal(format!("the `access_token` {what}")));
@@ -202,7 +206,7 @@ mod tests {
             "bad_verification_code: no",
         );
         check(200, "{}", "no `access_token`");
-        check(200, "<html>", "no `access_token`");
+        check(200, "<html>", "is no JSON object");
         check(200, r#"{"access_token":"a b"}"#, "has a blank");
         let long = json!({"access_token": "a".repeat(32 * 1024 + 1)});
         check(200, &long.to_string(), "is 32769 bytes long");

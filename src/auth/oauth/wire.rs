@@ -25,6 +25,9 @@ const REDIRECTS_MAX: u32 = 3;
 pub(super) struct IssuerReply {
     pub(super) status: u16,
     pub(super) body: String,
+    /// The values of `Content-Encoding` and `Content-Type`.
+    coding: Option<String>,
+    content_type: Option<String>,
     /// The value of `WWW-Authenticate`; several are joined.
     pub(super) challenge: Option<String>,
     /// `Retry-After`, where it says seconds: as many as it says.
@@ -36,6 +39,27 @@ impl IssuerReply {
     pub(super) fn object(&self) -> Option<Value> {
         let value = serde_json::from_str(&self.body).ok();
         value.filter(Value::is_object)
+    }
+
+    /// For the user, what came where a JSON object was wanted: `answered 404`, `answered 200
+    /// with `text/html` and not with a JSON object`.
+    pub(super) fn told(&self) -> String {
+        let status = self.status;
+        let coding = self.coding.as_deref().filter(|it| *it != "identity");
+        let content_type = self.content_type.as_deref();
+        let content_type = content_type.and_then(|it| it.split(';').next());
+        match (status, coding, content_type) {
+            (200..300, Some(coding), _) => format!(
+                "answered {status} in the coding `{}`, which nobody asked for",
+                clipped(coding)
+            ),
+            (200..300, None, Some(content_type)) => format!(
+                "answered {status} with `{}` and not with a JSON object",
+                clipped(content_type)
+            ),
+            (200..300, None, None) => format!("answered {status} and not with a JSON object"),
+            _ => format!("answered {status}"),
+        }
     }
 }
 
@@ -165,6 +189,7 @@ fn read(mut answer: Response<Body>) -> Result<IssuerReply, ureq::Error> {
         Some(values.join(", ")).filter(|text| !text.is_empty())
     };
     let challenge = values("www-authenticate");
+    let (coding, content_type) = (values("content-encoding"), values("content-type"));
     // Of a date nothing is made: the clocks of two hosts may be further apart than it is.
     let retry_after = values("retry-after");
     let retry_after = retry_after.and_then(|text| read_retry_after(text.as_bytes(), 0, |_| None));
@@ -173,6 +198,8 @@ fn read(mut answer: Response<Body>) -> Result<IssuerReply, ureq::Error> {
     Ok(IssuerReply {
         status,
         body: body.read_to_string()?,
+        coding,
+        content_type,
         challenge,
         retry_after,
     })

@@ -71,6 +71,8 @@ impl BlockingTls {
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             let made = stream.conn.complete_io(&mut stream.sock);
+            let has_begun = stream.conn.protocol_version().is_some();
+            let broken_off = |how| TlsFault::said(closed(how, false, has_begun));
             made.map_err(|error| match told(error, &person) {
                 ureq::Error::Io(error) => match error.kind() {
                     io::ErrorKind::UnexpectedEof => broken_off("was closed"),
@@ -79,7 +81,7 @@ impl BlockingTls {
                     | io::ErrorKind::BrokenPipe => broken_off("was reset"),
                     _ => error.into(),
                 },
-                ureq::Error::Timeout(_) => TlsFault::said(stalled(false)),
+                ureq::Error::Timeout(_) => TlsFault::said(stalled(false, has_begun)),
                 other => other,
             })?;
         }
@@ -91,11 +93,6 @@ impl BlockingTls {
             person,
         })
     }
-}
-
-/// The server has ended the connection in the midst of the handshake.
-fn broken_off(how: &str) -> ureq::Error {
-    TlsFault::said(closed(how, false))
 }
 
 /// The error of rustls or ureq that travelled as one of `io`.

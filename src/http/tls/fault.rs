@@ -39,25 +39,29 @@ const TOO_OLD: &str = "1.2 and 1.3 are spoken here: enable one of them at the se
 const STOOD: &str = "handshakes with this server went well before: it, or what stands in front \
                      of it, may be restarting, or have too many connections";
 
+const BEGUN: &str = "the server speaks TLS at this port and did not finish the handshake: its \
+                     log may say why; it, or what stands in front of it, may have too much to do";
+
 /// What to try where no handshake came about; `has_stood`: one with this server went well
-/// before.
-fn no_handshake(has_stood: bool) -> &'static str {
-    match has_stood {
-        true => STOOD,
-        false => NO_TLS,
+/// before; `has_begun`: bytes of the server's part came.
+fn no_handshake(has_stood: bool, has_begun: bool) -> &'static str {
+    match (has_stood, has_begun) {
+        (true, _) => STOOD,
+        (false, true) => BEGUN,
+        (false, false) => NO_TLS,
     }
 }
 
 /// The server has closed or reset the connection in the midst of the handshake.
-pub(in crate::http) fn closed(how: &str, has_stood: bool) -> String {
+pub(in crate::http) fn closed(how: &str, has_stood: bool, has_begun: bool) -> String {
     let what = format!("the connection {how} during the TLS handshake");
-    with_hint(what, no_handshake(has_stood))
+    with_hint(what, no_handshake(has_stood, has_begun))
 }
 
 /// The server has not said enough in time.
-pub(in crate::http) fn stalled(has_stood: bool) -> String {
+pub(in crate::http) fn stalled(has_stood: bool, has_begun: bool) -> String {
     let what = "timed out while making the TLS connection";
-    with_hint(what, no_handshake(has_stood))
+    with_hint(what, no_handshake(has_stood, has_begun))
 }
 
 impl TlsFault {
@@ -103,7 +107,7 @@ impl TlsFault {
                     true => "the server sent something that is not TLS",
                     false => "the server does not speak TLS at this port",
                 };
-                Self::new(what, no_handshake(has_stood))
+                Self::new(what, no_handshake(has_stood, false))
             }
             Error::PeerIncompatible(
                 PeerIncompatible::ServerDoesNotSupportTls12Or13
