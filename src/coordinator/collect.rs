@@ -775,6 +775,7 @@ fn merge_warm(warm: &mut Recorder, totals: &mut Recorder, tick: &Recorder, warm_
     add_boxed(&mut totals.tls, &tick.tls, TlsHandshakes::merge);
     // A wait may begin in the warm-up and end long after it.
     totals.waits.merge(&tick.waits);
+    totals.token_waits.merge(&tick.token_waits);
     // What one user has seen of another is told whenever it was.
     totals.isolation.merge(&tick.isolation);
     let exchanges = tick.violations.all().iter();

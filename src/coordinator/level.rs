@@ -251,6 +251,11 @@ impl Level {
         self.collector.totals.waits.asked_ns_max > 0
     }
 
+    /// Whether users waited for another token.
+    pub(super) fn has_waited_for_tokens(&self) -> bool {
+        self.collector.totals.token_waits.count > 0
+    }
+
     /// Answers with another user's marker.
     pub(super) fn n_foreign(&self) -> u64 {
         self.collector.totals.isolation.foreign

@@ -255,6 +255,7 @@ struct SearchRun<'scope, 'env, 'a> {
     n_foreign: u64,
     /// The user was told that the server asks for waits.
     has_told_of_waits: bool,
+    has_told_of_token_waits: bool,
 }
 
 impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
@@ -311,6 +312,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             notices: Vec::new(),
             n_foreign: 0,
             has_told_of_waits: false,
+            has_told_of_token_waits: false,
         }
     }
 
@@ -480,6 +482,21 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         Ok(())
     }
 
+    /// Tells what came to be at the load of now.
+    fn tell_at_level(&mut self, what: &str) {
+        let at = match self.options.by {
+            LoadUnit::Vus => plural(
+                u64::from(users_of(self.at)),
+                "virtual user",
+                "virtual users",
+            ),
+            LoadUnit::Rate => format_rate(self.at),
+        };
+        let notice = format!("at {at} {what}");
+        self.observer.notice(&notice);
+        self.notices.push(notice);
+    }
+
     /// What the search is told of a second.
     fn tick(&mut self, second: &LevelSecond) -> SearchTick {
         let level = self.level.as_ref();
@@ -489,21 +506,20 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         if level.is_some_and(Level::has_asked_for_waits)
             && !std::mem::replace(&mut self.has_told_of_waits, true)
         {
-            let at = match self.options.by {
-                LoadUnit::Vus => plural(
-                    u64::from(users_of(self.at)),
-                    "virtual user",
-                    "virtual users",
-                ),
-                LoadUnit::Rate => format_rate(self.at),
-            };
-            let notice = format!(
-                "at {at} the server asked users to keep away (`Retry-After`), and they do \
+            self.tell_at_level(
+                "the server asked users to keep away (`Retry-After`), and they do \
                  (`--respect-retry-after`): where it asks, a level puts less load on it than \
-                 its number says"
+                 its number says",
             );
-            self.observer.notice(&notice);
-            self.notices.push(notice);
+        }
+        let level = self.level.as_ref();
+        if level.is_some_and(Level::has_waited_for_tokens)
+            && !std::mem::replace(&mut self.has_told_of_token_waits, true)
+        {
+            self.tell_at_level(
+                "users waited for another token, since the server refused the one that they \
+                 had: where they wait, a level puts less load on it than its number says",
+            );
         }
         let is_held = matches!(self.activity, FindActivity::Holding(_));
         let disturbed = second.limit.is_some()

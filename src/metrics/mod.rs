@@ -60,4 +60,4 @@ pub use streams::{AnswerPieces, AnswerTimes};
 pub use traffic::Traffic;
 pub use usage::{ReadTimes, WorkerUsage};
 pub use violations::{VIOLATIONS_MAX, Violation, Violations};
-pub use waits::AskedWaits;
+pub use waits::{AskedWaits, WaitTally};

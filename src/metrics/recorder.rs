@@ -10,7 +10,7 @@ use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
     AboveLimits, AddressTallies, AnswerPieces, AnswerTimes, AskedWaits, Counters, Failure,
     FailureCounts, Histogram, IsolationCounts, ListenTally, Readings, SlowCall, SlowestCalls,
-    Spread, TlsHandshakes, Traffic, Violations,
+    Spread, TlsHandshakes, Traffic, Violations, WaitTally,
 };
 
 /// How a started request ended.
@@ -399,6 +399,8 @@ pub struct Recorder {
     pub tls: Option<Box<TlsHandshakes>>,
     /// Waits that the server asked for.
     pub waits: AskedWaits,
+    /// Waits for another token, where the server refused the one before.
+    pub token_waits: WaitTally,
     /// Markers in calls and answers.
     pub isolation: IsolationCounts,
     /// Connections by address; `None` until the first to one of several.
@@ -564,6 +566,7 @@ impl Recorder {
         self.loop_time.merge(&other.loop_time);
         add_boxed(&mut self.tls, &other.tls, TlsHandshakes::merge);
         self.waits.merge(&other.waits);
+        self.token_waits.merge(&other.token_waits);
         self.isolation.merge(&other.isolation);
         add_boxed(&mut self.addresses, &other.addresses, AddressTallies::merge);
         add_boxed(&mut self.spread, &other.spread, Spread::merge);
@@ -612,6 +615,7 @@ impl Recorder {
         self.forget_opening();
         self.tls = None;
         self.waits = AskedWaits::default();
+        self.token_waits = WaitTally::default();
         self.isolation = IsolationCounts::default();
         self.addresses = None;
         self.spread = None;

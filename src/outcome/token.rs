@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Tokens that were fetched for a run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TokenFigures {
     /// Where they came from.
     pub about: String,
@@ -23,4 +23,16 @@ pub struct TokenFigures {
     pub failed: u64,
     /// Why none could be had, the last time.
     pub last_failure: Option<String>,
+    /// Waits of users for another token after the server had refused theirs, by the time
+    /// that they took or until the run was over. Those of the warm-up too. Absent in older
+    /// reports.
+    #[serde(default)]
+    pub waits: u64,
+    /// How long they took, of all users together, in seconds. Absent in older reports.
+    #[serde(default)]
+    pub waited_secs: f64,
+    /// Of the time of all users, 0 to 1; `null` where there was no time. Absent in older
+    /// reports.
+    #[serde(default)]
+    pub waited_share: Option<f64>,
 }

@@ -211,7 +211,9 @@ impl Listening {
         let goes_on = || !self.ear.is_closing.get();
         // The user whose stream it is may go on meanwhile: its calls know by themselves.
         self.ear.settle();
-        self.shared.await_token(*holder, token, refused, goes_on)
+        // The user goes on meanwhile: it is no wait of a user.
+        let (is_there, _) = self.shared.await_token(*holder, token, refused, goes_on);
+        is_there
     }
 
     /// Holds the stream to its end.

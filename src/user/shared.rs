@@ -196,14 +196,15 @@ impl Shared {
     }
 
     /// Where the server does not take this token: tells it, and waits for another one, as
-    /// long as a request may take. Whether another one is there.
+    /// long as a request may take. Whether another one is there, and since when it was
+    /// waited for, if it was.
     pub(super) fn await_token(
         &self,
         holder: u32,
         token: &TokenCell,
         refused: Option<RefusedToken>,
         goes_on: impl Fn() -> bool,
-    ) -> bool {
+    ) -> (bool, Option<Instant>) {
         let is_of_one_before = refused
             .as_ref()
             .is_some_and(|it| it.number < token.number());
@@ -211,12 +212,13 @@ impl Shared {
             self.refuse(holder, token, refused);
         }
         if !token.is_refused() {
-            return is_of_one_before;
+            return (is_of_one_before, None);
         }
         let number = token.number();
-        let until = crate::clock::now() + self.script.plan.timeout;
+        let began = crate::clock::now();
+        let until = began + self.script.plan.timeout;
         self.sleep(until, || token.number() == number && goes_on());
-        token.number() != number
+        (token.number() != number, Some(began))
     }
 
     /// The load begins at this instant, with a warm-up of this length.
@@ -374,11 +376,14 @@ impl Shared {
 
     /// Counts a wait that the server asked for and that has ended now.
     pub(super) fn count_wait(&self, began: Instant) {
-        let waited_ns = nanos(crate::clock::since(began));
-        self.count_waits(|waits| {
-            waits.waits += 1;
-            waits.waited_ns += waited_ns;
-        });
+        let waited = crate::clock::since(began);
+        self.count_waits(|waits| waits.kept.add(waited));
+    }
+
+    /// Counts a wait for another token that has ended now.
+    pub(super) fn count_token_wait(&self, began: Instant) {
+        let waited = crate::clock::since(began);
+        self.recorder.borrow_mut().token_waits.add(waited);
     }
 
     /// A request of the row begins. `intended`: when it was due, where it was.

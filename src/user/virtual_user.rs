@@ -282,10 +282,13 @@ impl VirtualUser {
                     let pause = self.backoff.pause(&mut self.random);
                     let asked: Vec<_> = self.session.take_retry_after().into_iter().collect();
                     let asked = self.respected(&asked);
+                    let lacks_token = self.lacks_token();
                     let began = crate::clock::now();
                     self.sleep(began + pause.max(asked.unwrap_or_default()));
                     if asked.is_some() {
                         self.shared.count_wait(began);
+                    } else if lacks_token {
+                        self.shared.count_token_wait(began);
                     }
                 }
                 false
@@ -339,8 +342,18 @@ impl VirtualUser {
             return false;
         };
         let refused = self.session.take_refusal();
-        self.shared
-            .await_token(*holder, token, refused, || self.goes_on())
+        let goes_on = || self.goes_on();
+        let (is_there, since) = self.shared.await_token(*holder, token, refused, goes_on);
+        if let Some(began) = since {
+            self.shared.count_token_wait(began);
+        }
+        is_there
+    }
+
+    /// The server does not take its token, and no other has come yet.
+    fn lacks_token(&self) -> bool {
+        let token = self.token.as_ref();
+        token.is_some_and(|(_, token)| token.is_refused())
     }
 
     /// Gives the next session its own headers.

@@ -64,16 +64,24 @@ fn a_refused_token_is_replaced_once_and_sessions_go_on() {
     let finished = run_work(&server.url(), &words).run().expect_code(0);
     let report = finished.checked_report();
     assert_eq!(n_asked(&finished), 2, "{finished}");
-    let tokens = &report["tokens"];
+    let mut tokens = report["tokens"].clone();
+    let waits = ["waits", "waited_secs", "waited_share"].map(|name| tokens[name].take());
     let expected = json!({
         "about": "from the command `echo`", "holders": 1, "fetched": 2, "refused": 1, "failed": 0,
         "expired": 0,
         "last_failure": null,
+        "waits": null, "waited_secs": null, "waited_share": null,
     });
-    assert_eq!(*tokens, expected, "{finished}");
+    assert_eq!(tokens, expected, "{finished}");
     // Each user had at most one call under way with the old token.
     let failed = report["totals"]["failed"].as_u64().expect("a number");
     assert!((1..=4).contains(&failed), "{finished}");
+    // Who was refused waited, unless the other token came before its answer.
+    assert!(
+        (1..=4).contains(&waits[0].as_u64().expect("a number")),
+        "{finished}"
+    );
+    assert!(waits[1].as_f64() > Some(0.0), "{finished}");
     assert_eq!(
         causes(&report["totals"]),
         [("http.401.invalid_token".to_string(), failed)]
@@ -90,6 +98,29 @@ fn a_refused_token_is_replaced_once_and_sessions_go_on() {
         "{finished}"
     );
     assert!(!all.contains("geheim"), "{all}");
+}
+
+/// The wait is in no latency, and the rate is smaller for it.
+#[test]
+fn waits_for_a_token_are_told() {
+    let server = server_of(10, u32::MAX);
+    let command = format!("test -e asked && sleep 1; {COMMAND}");
+    let words = ["--vus=2", "--iterations=30", "--token-command", &command];
+    let finished = run_work(&server.url(), &words).run().expect_code(0);
+    let report = finished.checked_report();
+    let tokens = &report["tokens"];
+    assert_eq!(tokens["waits"], 2, "{finished}");
+    let waited = tokens["waited_secs"].as_f64().expect("a number");
+    // A second each, less what the second user was refused later.
+    assert!(waited > 1.0, "{finished}");
+    assert!(tokens["waited_share"].as_f64() > Some(0.1), "{finished}");
+    let first = report["notices"][0].as_str().unwrap_or_default();
+    assert!(first.contains("users waited for"), "{finished}");
+    let line = finished.stdout.lines().find(|it| it.starts_with("waited "));
+    assert!(
+        line.is_some_and(|it| it.contains("another token")),
+        "{finished}"
+    );
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn rate_limited(plan: &Plan, outcome: &RunOutcome) -> Option<AdviceNote> {
         length: second.length,
     });
     let seconds: Vec<LimitedSecond> = seconds.collect();
-    let users_wait = outcome.totals.waits.waits > 0;
+    let users_wait = outcome.totals.waits.kept.count > 0;
     let limit = rate_limit::find(&seconds, users_wait)?;
     let next = match plan.target.respect_retry_after {
         true if users_wait => {

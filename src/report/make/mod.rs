@@ -32,7 +32,7 @@ use super::model::{
 };
 use crate::load::ThinkTime;
 use crate::metrics::IsolationCounts;
-use crate::outcome::{RowKind, Rows, RunOutcome, Second, StageOutcome};
+use crate::outcome::{RowKind, Rows, RunOutcome, Second, StageOutcome, TokenFigures};
 use crate::scenario::{Arrivals, Load, Plan};
 use crate::units::{format_count, format_duration, format_rate, ms, plural, rate, secs, tidy};
 
@@ -45,7 +45,7 @@ pub(super) use legacy::{errors, metrics, tool_figures};
 pub(super) use listening::merged_listening;
 pub(super) use tls::merged_tls;
 pub(super) use validity::verdict_of_all;
-pub(super) use waits::{merged_waits, users_secs};
+pub(super) use waits::{merged_waits, share, users_secs};
 
 /// Makes the report. `plan_json` is the plan as JSON, without secrets; the
 /// steps of `config.scenario` are taken from its array `scenario`.
@@ -62,6 +62,14 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
     let operations = measured.operations(rows.in_totals());
     let seconds: Vec<SecondFigures> = outcome.seconds.iter().map(second).collect();
     let waits = waits::waits(plan, &outcome.totals.waits, &seconds);
+    let token_waits = &outcome.totals.token_waits;
+    let tokens = outcome.tokens.as_ref();
+    let tokens = tokens.map(|it| waits::token_waits(it, token_waits, users_secs(&seconds)));
+    let of_waits = [
+        waits.as_ref().and_then(WaitFigures::notice),
+        tokens.as_ref().and_then(TokenFigures::notice),
+    ];
+    let notices = notices(plan, outcome, of_waits.into_iter().flatten());
     Report {
         schema_version: ReportKind::Run.schema_version().to_string(),
         timestamp: info.finished_at.rfc3339(),
@@ -81,7 +89,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         server: server(outcome.start.server()),
         plan: plan_json,
         counters: outcome.totals.counters,
-        tokens: outcome.tokens.clone(),
+        tokens,
         isolation: isolation(plan, outcome),
         operations,
         handshake: beside_calls(RowKind::Handshake),
@@ -109,7 +117,7 @@ pub fn build(plan: &Plan, plan_json: Value, outcome: &RunOutcome, info: &BuildIn
         addresses: addresses::addresses(outcome),
         backends: addresses::backends(outcome),
         histograms: histograms::histograms(plan, outcome, &measured),
-        notices: notices(plan, outcome, waits.as_ref()),
+        notices,
         retry_after: waits,
         exports: Vec::new(),
         advice: advise(plan, outcome, &totals),
@@ -278,8 +286,12 @@ fn warm_up(plan: &Plan, outcome: &RunOutcome) -> Option<WarmUp> {
 
 /// First what all figures are to be read with, then those of the config; the engine may
 /// have passed these on already.
-fn notices(plan: &Plan, outcome: &RunOutcome, waits: Option<&WaitFigures>) -> Vec<String> {
-    let mut notices: Vec<String> = waits.and_then(WaitFigures::notice).into_iter().collect();
+fn notices(
+    plan: &Plan,
+    outcome: &RunOutcome,
+    of_waits: impl Iterator<Item = String>,
+) -> Vec<String> {
+    let mut notices: Vec<String> = of_waits.collect();
     notices.extend(plan.notices.iter().cloned());
     for notice in &outcome.notices {
         if !notices.contains(notice) {

@@ -19,7 +19,7 @@ use fit::{Fitness, fits};
 use super::envelope::{ReportKind, Stored, StoredReport};
 use super::make::{
     distribution, errors, merged_addresses, merged_isolation, merged_listening, merged_tls,
-    merged_waits, metrics, over, users_secs,
+    merged_waits, metrics, over, share, users_secs,
 };
 use super::model::{
     BoundsFigures, BreakingPointFacts, InFlight, ReasonNote, Report, SelfCheckFigures, StoredKind,
@@ -218,7 +218,7 @@ fn merged(reports: &[(String, Report)], mut told: Vec<String>) -> Result<Report,
     report.histograms = Some(parts.stored(rows, intervals));
     run_facts(&mut report, &all);
     host_and_plan(&mut report, &all);
-    report.tokens = tokens(&all);
+    report.tokens = tokens(&all, users_secs(&report.seconds));
     let waits = all.iter().filter_map(|part| part.retry_after.as_ref());
     report.retry_after = merged_waits(waits, users_secs(&report.seconds));
     report.isolation = merged_isolation(all.iter().filter_map(|part| part.isolation.as_ref()));
@@ -343,10 +343,10 @@ fn late_end(all: &[&Report]) -> Option<LateEnd> {
 }
 
 /// Of all parts that fetched some.
-fn tokens(all: &[&Report]) -> Option<TokenFigures> {
+fn tokens(all: &[&Report], users_secs: f64) -> Option<TokenFigures> {
     let mut parts = all.iter().filter_map(|report| report.tokens.as_ref());
     let first = parts.next()?.clone();
-    Some(parts.fold(first, |sum, part| TokenFigures {
+    let sum = parts.fold(first, |sum, part| TokenFigures {
         fetched: sum.fetched.saturating_add(part.fetched),
         refused: sum.refused.saturating_add(part.refused),
         failed: sum.failed.saturating_add(part.failed),
@@ -358,7 +358,14 @@ fn tokens(all: &[&Report]) -> Option<TokenFigures> {
             (0 | 1, 0 | 1) => sum.holders.max(part.holders),
             (some, more) => some.saturating_add(more),
         },
-    }))
+        waits: sum.waits.saturating_add(part.waits),
+        waited_secs: tidy(sum.waited_secs + part.waited_secs),
+        waited_share: None,
+    });
+    Some(TokenFigures {
+        waited_share: share(sum.waited_secs, users_secs),
+        ..sum
+    })
 }
 
 fn self_check(all: &[&Report]) -> SelfCheckFigures {

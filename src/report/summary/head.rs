@@ -228,18 +228,23 @@ fn generator(host: &GeneratorFacts) -> String {
     words
 }
 
-/// How long the users kept away, where the server asked for that: other figures are read
-/// with it.
+/// How long the users kept away, where the server asked for that, and waited for tokens:
+/// other figures are read with it.
 pub(super) fn waited(page: &mut Page, report: &Report) {
-    let Some(waits) = report.retry_after.as_ref().filter(|it| it.waits > 0) else {
-        return;
-    };
-    page.gap();
-    let role = match waits.is_most() {
-        true => Role::Error,
-        false => Role::Warning,
-    };
-    page.labelled_text("waited", role, &waits.in_words());
+    let asked = report.retry_after.as_ref().filter(|it| it.waits > 0);
+    let asked = asked.map(|it| (it.in_words(), it.is_most()));
+    let for_tokens = report.tokens.as_ref();
+    let for_tokens = for_tokens.and_then(|it| Some((it.waits_in_words()?, it.is_most())));
+    for (at, (words, is_most)) in asked.into_iter().chain(for_tokens).enumerate() {
+        if at == 0 {
+            page.gap();
+        }
+        let role = match is_most {
+            true => Role::Error,
+            false => Role::Warning,
+        };
+        page.labelled_text("waited", role, &words);
+    }
 }
 
 /// Requests, rate, errors, and what else was counted.
