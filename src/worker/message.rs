@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use crate::auth::HeldToken;
 use crate::metrics::{Recorder, WorkerUsage};
@@ -37,14 +37,6 @@ pub enum Command {
     /// Everything is given up.
     CancelAll,
 }
-
-/// Room for every command that can be on its way at once: recorders in
-/// circulation, and one each of the others, with changes of the target far
-/// slower than a worker's turn.
-const COMMANDS_BOUND: usize = 64;
-
-/// How long a full channel is waited for: far longer than any turn of a worker.
-const FULL_WAIT: Duration = Duration::from_secs(1);
 
 /// Ticks under way: more than a second of them for the slowest coordinator.
 pub const EVENTS_BOUND: usize = 8;
@@ -121,7 +113,11 @@ pub struct Handle {
 impl Handle {
     /// A handle, and what the worker takes.
     pub fn new() -> (Self, Inbox) {
-        let (commands, inbox) = bounded(COMMANDS_BOUND);
+        // A command that found no room would be a user, a token or an end that never
+        // comes. None is made per call: recorders are the worker's own few, and the clock
+        // of the controller, of the resolver and of the tokens' renewal makes the others,
+        // while a worker takes all that there are at each turn.
+        let (commands, inbox) = unbounded();
         let waker = Arc::new(parking_lot::Mutex::new(None));
         let slot = Arc::clone(&waker);
         let handle = Self { commands, waker };
@@ -132,19 +128,11 @@ impl Handle {
         (handle, inbox)
     }
 
-    /// Sends a command and wakes the worker. A worker that has ended takes
-    /// none, which is not an error.
+    /// Sends a command and wakes the worker; it never waits. A worker that has ended
+    /// takes none, which is not an error.
     pub fn send(&self, command: Command) {
-        // A recorder that finds no room is made anew by the worker's need.
         let is_spare = matches!(command, Command::Recycle(_));
-        match self.commands.try_send(command) {
-            Err(TrySendError::Full(command)) if !is_spare => {
-                self.wake();
-                // Never for ever: a worker that has ended takes nothing more.
-                let _ = self.commands.send_timeout(command, FULL_WAIT);
-            }
-            _ => {}
-        }
+        let _ = self.commands.send(command);
         if !is_spare {
             self.wake();
         }
@@ -163,4 +151,24 @@ impl Handle {
 pub struct Inbox {
     pub(super) commands: Receiver<Command>,
     pub(super) waker: Arc<parking_lot::Mutex<Option<Arc<Waker>>>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_command_is_lost_however_long_the_worker_does_not_look() {
+        let (handle, inbox) = Handle::new();
+        for users in 0..1_000 {
+            handle.send(Command::SetUsers(users));
+        }
+        handle.send(Command::Stop);
+        for expected in 0..1_000 {
+            let command = inbox.commands.try_recv().expect("a command");
+            assert!(matches!(command, Command::SetUsers(users) if users == expected));
+        }
+        let last = inbox.commands.try_recv();
+        assert!(matches!(last, Ok(Command::Stop)), "{last:?}");
+    }
 }
