@@ -565,6 +565,8 @@ impl VirtualUser {
                 let report = no_stack(began);
                 shared.ended(request, &report, iteration.intended);
                 whole = Some(report);
+                // The session went with its call. The next turn makes as many calls as this.
+                self.lanes[at] = Some(self.session.beside());
                 continue;
             };
             let taking = Taking {
