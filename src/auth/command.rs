@@ -228,7 +228,8 @@ impl Source for CommandSource {
     }
 }
 
-/// A process that does not outlive its use, nor do those that it started.
+/// A process that does not outlive its use, nor do those that it started: where there are
+/// process groups, so on all systems but Windows.
 struct Running(Child);
 
 impl Drop for Running {
@@ -258,7 +259,7 @@ fn shell(script: &str) -> Command {
     command
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 fn kill_group(child: &Child) {
     use nix::sys::signal::{Signal, killpg};
     use nix::unistd::Pid;
@@ -268,7 +269,7 @@ fn kill_group(child: &Child) {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(unix))]
 fn kill_group(_: &Child) {}
 
 /// What was heard of a command.
