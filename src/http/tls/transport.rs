@@ -136,9 +136,11 @@ impl TlsTransport {
                     }
                 },
                 Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    // There is room for any record.
-                    n_written = data.encode(output).unwrap_or(0);
-                    Ok(())
+                    // There is room for any record. If there were none, this would go
+                    // round for ever.
+                    let encoded = data.encode(output);
+                    n_written = encoded.as_ref().copied().unwrap_or(0);
+                    encoded.map(|_| ()).map_err(|_| rustls::Error::EncryptError)
                 }
                 Ok(ConnectionState::TransmitTlsData(data)) => {
                     data.done();
@@ -199,12 +201,15 @@ impl TlsTransport {
             let socket = self.tcp.buffers.pair();
             let input = &mut socket.input[socket.start..socket.end];
             let output = &mut socket.output[socket.held..];
-            match self.tls.process_tls_records(input).state {
-                Ok(ConnectionState::EncodeTlsData(mut alert)) => {
-                    socket.held += alert.encode(output).unwrap_or(0);
-                }
-                _ => break,
-            }
+            let Ok(ConnectionState::EncodeTlsData(mut alert)) =
+                self.tls.process_tls_records(input).state
+            else {
+                break;
+            };
+            let Ok(n_written) = alert.encode(output) else {
+                break;
+            };
+            socket.held += n_written;
         }
         self.tcp.write_last();
         fault(TlsFault::of(
