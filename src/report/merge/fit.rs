@@ -40,6 +40,9 @@ const OF_A_HOST: [&str; 8] = [
     "histograms",
 ];
 
+/// The same of its `network`: files and addresses of the host itself.
+const OF_A_HOSTS_NETWORK: [&str; 3] = ["bind", "ca", "client_cert"];
+
 /// All that was found, each with the names of files that it is about.
 pub(super) fn fits(reports: &[(String, Report)]) -> Vec<(Fitness, String)> {
     let mut found = Vec::new();
@@ -259,12 +262,30 @@ pub(super) fn segments_of_all(all: &[&Report]) -> Value {
 
 /// The keys in which two plans differ, but for those of a host.
 fn plan_differences(a: &Value, b: &Value) -> Vec<String> {
-    let (a, b) = (&scenario::completed(a), &scenario::completed(b));
+    let (a, b) = (&of_any_host(a), &of_any_host(b));
     let (Some(a), Some(b)) = (a.as_object(), b.as_object()) else {
         return (a != b).then(|| "plan".to_string()).into_iter().collect();
     };
     let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    let differs = |key: &&String| a.get(*key) != b.get(*key) && !OF_A_HOST.contains(&key.as_str());
+    let differs = |key: &&String| a.get(*key) != b.get(*key);
     let keys = keys.into_iter().filter(differs);
     keys.map(|key| shortened(key).to_string()).collect()
+}
+
+/// A plan without what is of the host that made its load.
+fn of_any_host(plan: &Value) -> Value {
+    let mut plan = scenario::completed(plan);
+    if let Some(keys) = plan.as_object_mut() {
+        keys.retain(|key, _| !OF_A_HOST.contains(&key.as_str()));
+        let network = keys.get_mut("network").and_then(Value::as_object_mut);
+        let is_empty = network.is_some_and(|network| {
+            network.retain(|key, _| !OF_A_HOSTS_NETWORK.contains(&key.as_str()));
+            network.is_empty()
+        });
+        if is_empty {
+            // A plan without any has no such key.
+            keys.remove("network");
+        }
+    }
+    plan
 }

@@ -310,6 +310,11 @@ fn what_must_not_be_added_is_refused() {
             "another plan than `a.json`: `timeout_ms`",
         ),
         (
+            |it| it.plan["network"] = serde_json::json!({"bind": ["::1"], "insecure": true}),
+            true,
+            "another plan than `a.json`: `network`",
+        ),
+        (
             |it| it.run.started_at = "2026-11-23T13:41:07.250Z".to_string(),
             true,
             "did not run at the same time",
@@ -347,12 +352,15 @@ fn what_may_be_added_is_told() {
         );
     }
     // Parts of a host's own are no difference.
-    let merged = after(|it| it.plan["seed"] = 8.into()).expect("the seed is a host's");
-    assert_eq!(merged.notices.len(), 1, "{:?}", merged.notices);
-    assert_eq!(
-        merged.notices[0],
-        "merged from 2 reports: `a.json`, `b.json`"
-    );
+    let of_a_host: [Change; 2] = [
+        |it| it.plan["seed"] = 8.into(),
+        |it| it.plan["network"] = serde_json::json!({"bind": ["10.0.0.2"], "ca": ["b.pem"]}),
+    ];
+    for change in of_a_host {
+        let merged = after(change).expect("that is a host's");
+        let told = "merged from 2 reports: `a.json`, `b.json`";
+        assert_eq!(merged.notices, [told]);
+    }
 }
 
 #[test]
