@@ -81,3 +81,43 @@ pub fn trial_plan(plan: Plan) -> Plan {
         ..plan
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outcome::Unobserved;
+    use crate::scenario::{Action, Flow, Operation, Target};
+    use crate::servers::demo::{DemoOptions, DemoServer};
+
+    /// Though the other worker goes on, and nothing but the iterations ends the run.
+    #[test]
+    fn a_worker_that_panics_ends_the_run() {
+        let server = DemoServer::start(DemoOptions::default()).expect("a free port");
+        let target = Target::new(&server.url()).expect("an address");
+        let mut plan = Plan::new(target, vec![Flow::from(Action::Call(Operation::ListTools))]);
+        plan.load = Load::Closed {
+            vus: 2,
+            ramp_up: Duration::ZERO,
+            pacing: None,
+        };
+        plan.stop.duration = None;
+        plan.stop.iterations = Some(1_000);
+        plan.workers.count = Some(2);
+        plan.workers.pin = false;
+        let witness = Witness::new(|_| {
+            let thread = std::thread::current();
+            assert_ne!(thread.name(), Some("worker 1"), "on purpose");
+        });
+        let (tell, told) = crossbeam_channel::bounded(1);
+        std::thread::spawn(move || {
+            let ended = try_out(plan, witness, &mut Unobserved, &Interrupts::none());
+            tell.send(ended.map(|_| ()))
+        });
+        let ended = told.recv_timeout(Duration::from_secs(60));
+        let error = ended.expect("it ends").expect_err("it failed");
+        assert!(
+            error.what().contains("worker 1 cannot go on: it panicked"),
+            "{error}"
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! The thread's body.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -75,9 +76,22 @@ pub fn run(
     let is_pinned = options.cpu.is_some_and(crate::host::pin);
     // The receiver is gone only if the coordinator is.
     let _ = pinned.send(is_pinned);
-    if let Err(error) = Worker::start(options, inbox, events).and_then(|mut worker| worker.run()) {
-        let _ = events.send(WorkerEvent::Failed(options.index, error.to_string()));
-    }
+    let failed = |why| WorkerEvent::Failed(options.index, why);
+    let mut worker = match Worker::start(options, inbox, events) {
+        Ok(worker) => worker,
+        Err(error) => {
+            let _ = events.send(failed(error.to_string()));
+            return;
+        }
+    };
+    // The other workers keep the channel open: the coordinator would wait for this one for
+    // ever. Nothing of the worker is used after a panic, and its tasks end below.
+    let why = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_told_by_the_hook) => "it panicked, which is a fault of this program".to_string(),
+    };
+    let _ = events.send(failed(why));
 }
 
 struct Worker<'a> {
