@@ -5,7 +5,7 @@
 //! session" is literally true and no pool is shared. All exchanges are read by one
 //! reader, `http1.rs` over `framing.rs`; `request.rs` has what is sent. Of ureq there is the
 //! trait `Transport`, which plain connections and those over TLS (`tls/`) have in common
-//! (its `unversioned` traits may change in a minor release, hence the exact pin).
+//! (its `unversioned` traits may change in a minor release, hence the narrow range of versions).
 //!
 //! This module does not know MCP: it carries bytes and says when they went and
 //! came. Start with [`Client::send`]; `transport.rs` is where it waits. For the few requests

@@ -1,5 +1,5 @@
-//! A non-blocking socket that suspends the task, as a `Transport` of ureq's, so that
-//! ureq's TLS layer can be in front of it.
+//! A non-blocking socket that suspends the task, as a `Transport` of ureq's: our TLS
+//! (`tls/transport.rs`) is another one, over it.
 
 use std::fmt;
 use std::io::{self, Write};
