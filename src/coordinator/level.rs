@@ -15,11 +15,11 @@ use super::second_rows::Gatherer;
 use super::tick::TICKS_PER_SECOND;
 use super::watch::{Watching, load_of};
 use crate::clock::SystemClock;
+use crate::decide::control::steady_arrivals;
 use crate::error::UserError;
-use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Spacing};
 use crate::metrics::Histogram;
 use crate::outcome::{Observer, Row};
-use crate::scenario::{Arrivals, Load, Plan};
+use crate::scenario::Plan;
 use crate::user::{Budget, Script};
 use crate::validity::{GeneratorLimit, Verdict, Watch, generator_limit};
 use crate::worker::{Command, Tick};
@@ -119,9 +119,6 @@ const CLOSE_WAIT_LATE: Duration = Duration::from_millis(500);
 /// While waiting for the end, looked for this often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Longer than any level.
-const HOLD_MAX: Duration = Duration::from_secs(30 * 86_400);
-
 impl Level {
     /// Starts the threads and the first users.
     pub(super) fn engage<'scope>(
@@ -138,7 +135,7 @@ impl Level {
                 script: options.script,
                 cpus: &options.cpus[..n_workers],
                 budget: Arc::clone(options.budget),
-                arrivals: options.rate.map(|rate| schedule(options.plan, rate)),
+                arrivals: options.rate.map(|rate| steady_arrivals(options.plan, rate)),
                 users_max: options.users,
             },
         )?;
@@ -403,27 +400,6 @@ fn close_wait(is_late: bool) -> Duration {
 fn whole_seconds(duration: Duration) -> u32 {
     let secs = duration.as_nanos().div_ceil(SECOND.as_nanos());
     u32::try_from(secs).unwrap_or(u32::MAX)
-}
-
-/// The arrivals of a level.
-fn schedule(plan: &Plan, rate: f64) -> ArrivalSchedule {
-    let is_poisson = matches!(
-        plan.load,
-        Load::Open {
-            arrivals: Arrivals::Rate {
-                distribution: Distribution::Poisson,
-                ..
-            },
-            ..
-        }
-    );
-    let spread = if is_poisson {
-        Spacing::Poisson { seed: plan.seed }
-    } else {
-        Spacing::Constant
-    };
-    let rate = Rate::per_second(rate).unwrap_or(Rate::ZERO);
-    ArrivalSchedule::rates(&[RateSegment::hold(rate, HOLD_MAX)], spread)
 }
 
 #[cfg(test)]

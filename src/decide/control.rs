@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::load::{ArrivalSchedule, Rate, RateSegment, Segment, Spacing, Stages};
+use crate::load::{ArrivalSchedule, Distribution, Rate, RateSegment, Segment, Spacing, Stages};
 use crate::outcome::Ended;
 use crate::scenario::{Arrivals, Load, Plan};
 
@@ -309,20 +309,9 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
     let Load::Open { arrivals, .. } = &plan.load else {
         return None;
     };
-    let length = arrival_length(plan);
-    let spread = |distribution| match distribution {
-        crate::load::Distribution::Constant => Spacing::Constant,
-        crate::load::Distribution::Poisson => Spacing::Poisson { seed: plan.seed },
-    };
     Some(match arrivals {
-        Arrivals::Rate {
-            per_second,
-            distribution,
-        } => {
-            let hold = RateSegment::hold(rate(*per_second), length);
-            ArrivalSchedule::rates(&[hold], spread(*distribution))
-        }
-        Arrivals::Staged { distribution, .. } => {
+        Arrivals::Rate { per_second, .. } => steady_arrivals(plan, *per_second),
+        Arrivals::Staged { .. } => {
             let segments: Vec<_> = whole_spans(plan)
                 .iter()
                 .map(|span| RateSegment {
@@ -331,10 +320,36 @@ pub fn arrival_schedule(plan: &Plan) -> Option<ArrivalSchedule> {
                     length: span.end - span.at,
                 })
                 .collect();
-            ArrivalSchedule::rates(&segments, spread(*distribution))
+            ArrivalSchedule::rates(&segments, spacing(plan))
         }
-        Arrivals::Bursts(burst) => ArrivalSchedule::bursts(burst.size, burst.every, length),
+        Arrivals::Bursts(burst) => {
+            ArrivalSchedule::bursts(burst.size, burst.every, arrival_length(plan))
+        }
     })
+}
+
+/// Arrivals at one rate, spread as those of an open plan and for as long.
+pub fn steady_arrivals(plan: &Plan, per_second: f64) -> ArrivalSchedule {
+    let hold = RateSegment::hold(rate(per_second), arrival_length(plan));
+    ArrivalSchedule::rates(&[hold], spacing(plan))
+}
+
+fn spacing(plan: &Plan) -> Spacing {
+    match &plan.load {
+        Load::Open {
+            arrivals:
+                Arrivals::Rate {
+                    distribution: Distribution::Poisson,
+                    ..
+                }
+                | Arrivals::Staged {
+                    distribution: Distribution::Poisson,
+                    ..
+                },
+            ..
+        } => Spacing::Poisson { seed: plan.seed },
+        _ => Spacing::Constant,
+    }
 }
 
 /// How long arrivals come. Without a time that ends the run, something else will.
