@@ -358,10 +358,10 @@ impl<'a> Coordinator<'a> {
             return Ok(Happening::Interrupt);
         }
         if self.aborted.is_some() {
-            return Ok(Happening::Threshold);
+            return Ok(Happening::End(Ended::Threshold));
         }
         if self.plan.breaking.stop && self.breaking_point.is_some() {
-            return Ok(Happening::Broke);
+            return Ok(Happening::End(Ended::Broke));
         }
         if self
             .plan
@@ -369,13 +369,13 @@ impl<'a> Coordinator<'a> {
             // One that has begun may have steps to come.
             .is_some_and(|all| self.collector.iterations_completed >= all)
         {
-            return Ok(Happening::IterationsBegun);
+            return Ok(Happening::End(Ended::Iterations));
         }
         if self.is_hopeless(clock.now()) || self.stands_still(clock.now()) {
-            return Ok(Happening::NoSession);
+            return Ok(Happening::End(Ended::NoSession));
         }
         if self.lets_nobody_in(clock.now()) {
-            return Ok(Happening::Denied);
+            return Ok(Happening::End(Ended::Denied));
         }
         Ok(Happening::Nothing)
     }

@@ -48,16 +48,8 @@ pub enum Happening {
     Nothing,
     /// A signal, or the embedding program.
     Interrupt,
-    /// All iterations of the plan were begun.
-    IterationsBegun,
-    /// The server broke, and the plan says to stop then.
-    Broke,
-    /// Nobody ever got a session, and waiting is of no use.
-    NoSession,
-    /// A threshold that ends the run is not kept.
-    Threshold,
-    /// The server lets nobody in any more.
-    Denied,
+    /// There is no more to come of the load, for this reason.
+    End(Ended),
 }
 
 /// The state of a run, as far as decisions need it.
@@ -112,11 +104,7 @@ impl Controller {
         match happening {
             Happening::Interrupt if self.stopped.is_some() => self.cancel_all(&mut actions),
             Happening::Interrupt => self.stop(now, Ended::Interrupted, &mut actions),
-            Happening::IterationsBegun => self.stop(now, Ended::Iterations, &mut actions),
-            Happening::Broke => self.stop(now, Ended::Broke, &mut actions),
-            Happening::NoSession => self.stop(now, Ended::NoSession, &mut actions),
-            Happening::Threshold => self.stop(now, Ended::Threshold, &mut actions),
-            Happening::Denied => self.stop(now, Ended::Denied, &mut actions),
+            Happening::End(why) => self.stop(now, why, &mut actions),
             Happening::Nothing => {}
         }
         if self.duration.is_some_and(|duration| now >= duration) {
@@ -517,10 +505,10 @@ mod tests {
             ));
             let mut controller = Controller::new(&plan);
             controller.decide(ms(0), Happening::Nothing);
-            let stop = controller.decide(ms(14_000), Happening::Threshold);
+            let stop = controller.decide(ms(14_000), Happening::End(Ended::Threshold));
             assert_eq!(stop, [LoadAction::Stop(Ended::Threshold)]);
             assert_eq!(controller.next_decision(ms(14_000)), Some(ms(cancelled_at)));
-            let cancel = controller.decide(ms(cancelled_at), Happening::Threshold);
+            let cancel = controller.decide(ms(cancelled_at), Happening::End(Ended::Threshold));
             assert_eq!(cancel, [LoadAction::CancelCalls]);
         };
         check("15s", 15_000);
@@ -564,7 +552,7 @@ mod tests {
         let mut controller = Controller::new(&plan);
         controller.decide(Duration::ZERO, Happening::Nothing);
         assert_eq!(controller.next_decision(Duration::ZERO), None);
-        let actions = controller.decide(ms(50), Happening::IterationsBegun);
+        let actions = controller.decide(ms(50), Happening::End(Ended::Iterations));
         assert_eq!(actions, [LoadAction::Stop(Ended::Iterations)]);
     }
 
