@@ -26,9 +26,10 @@ use crate::metrics::{
 };
 use crate::outcome::StreamOffer;
 use crate::protocol::{
-    Capabilities, ClientInfo, Dialect, Era, Method, ProbeVerdict, PromptDescription,
-    ProtocolChoice, Refusal, ResourceDescription, ResourceTemplateDescription, Revision,
-    ServerIdentity, ToolCatalog, ToolDescription, judge_probe, judge_refusal, judge_second_probe,
+    Capabilities, ClientInfo, Dialect, Era, METHOD_NOT_FOUND, Method, ProbeVerdict,
+    PromptDescription, ProtocolChoice, Refusal, ResourceDescription, ResourceTemplateDescription,
+    Revision, ServerIdentity, ToolCatalog, ToolDescription, judge_probe, judge_refusal,
+    judge_second_probe,
 };
 use crate::scheduler::{Wake, sleep_until};
 use crate::units::{format_count, format_duration};
@@ -60,9 +61,6 @@ const DISCOVER_WAIT: Duration = Duration::from_secs(10);
 /// All requests together take at most this many timeouts, and
 /// [`DISCOVER_WAIT`].
 const TIMEOUTS_MAX: u32 = 2;
-
-/// JSON-RPC's code for a method that the server does not have.
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// A server that offers a stream to listen on begins one within this.
 const STREAM_WAIT: Duration = Duration::from_secs(2);

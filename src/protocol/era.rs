@@ -12,7 +12,7 @@ use super::answer::{BATCH_MAX, Expect, is_error_ours, is_object};
 use super::dialect::{Dialect, Discovery, best_modern, read_versions};
 use super::fault::excerpt;
 use super::fields::{look_at_elements, read_fields};
-use super::jsonrpc::{Message, RpcError};
+use super::jsonrpc::{METHOD_NOT_FOUND, Message, RpcError};
 use super::revision::Revision;
 use super::sse::SseDecoder;
 
@@ -54,7 +54,6 @@ pub enum ProbeVerdict {
 const HEADER_MISMATCH: i64 = -32020;
 const MISSING_CAPABILITY: i64 = -32021;
 const UNSUPPORTED_VERSION: i64 = -32022;
-const METHOD_NOT_FOUND: i64 = -32601;
 
 /// Judges the answer to `server/discover`, which was sent with this id: its
 /// status, and its body, JSON or a stream of events. Of a stream that stays open

@@ -14,6 +14,11 @@ use super::fields::{json_text, read_fields, read_string};
 use super::scan::Scan;
 use crate::text::shown_text;
 
+/// The code for a method that the receiver does not have.
+pub const METHOD_NOT_FOUND: i64 = -32601;
+/// The code for parameters that are at fault.
+pub(super) const INVALID_PARAMS: i64 = -32602;
+
 /// One message. `R` is the form in which a result is kept: its text, or less.
 #[derive(Debug)]
 pub(super) enum Message<'a, R = &'a str> {

@@ -79,7 +79,7 @@ pub use fields::{json_text, look_at_elements, read_fields, read_members};
 pub use header_value::header_value_of_json;
 pub use heard::{Heard, StreamReader};
 pub use input::{InputRequest, answers_json};
-pub use jsonrpc::RpcError;
+pub use jsonrpc::{METHOD_NOT_FOUND, RpcError};
 #[cfg(test)]
 pub use lists::ToolAnnotations;
 pub use lists::{

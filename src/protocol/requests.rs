@@ -14,6 +14,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value, json};
 
 use super::fields::{json_text, read_fields};
+use super::jsonrpc::{INVALID_PARAMS, METHOD_NOT_FOUND};
 
 /// A request of a legacy server's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,10 +60,6 @@ const PROPERTIES_MAX: usize = 1_000;
 
 /// The longest text that is put into a form, in bytes.
 const TEXT_BYTES_MAX: u64 = 1024;
-
-/// JSON-RPC's codes for what is not answered with a result.
-const METHOD_NOT_FOUND: i64 = -32601;
-const INVALID_PARAMS: i64 = -32602;
 
 /// The body that answers a legacy server's request. It answers everything, so that the
 /// server does not hang: what an SDK's client does not know either gets its error.

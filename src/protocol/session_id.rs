@@ -4,7 +4,7 @@
 //! Pure decisions on headers, a status and a text.
 
 use super::fault::{FaultKind, ProtocolFault};
-use super::jsonrpc::RpcError;
+use super::jsonrpc::{INVALID_PARAMS, METHOD_NOT_FOUND, RpcError};
 
 /// The longest session id that is kept and sent back, in bytes. Real ones have
 /// 32 to 300 (a signed token).
@@ -44,9 +44,7 @@ pub fn read_session_id<'a>(
     Ok(found)
 }
 
-/// JSON-RPC's codes for a request that was understood and is at fault itself.
-const METHOD_NOT_FOUND: i64 = -32601;
-const INVALID_PARAMS: i64 = -32602;
+/// More codes for a request that was understood and is at fault itself.
 const INTERNAL_ERROR: i64 = -32603;
 const RESOURCE_NOT_FOUND: i64 = -32002;
 
