@@ -88,6 +88,7 @@ pub use lists::{
 };
 pub use operation::{Arguments, Method, NAME_ROOT, Operation, PrepareError};
 pub use paging::{NextPage, PageGuard};
+pub use param_headers::is_token_byte;
 pub use progress::ProgressWatch;
 pub use refusal::{Refusal, judge_refusal};
 pub use reply::{Item, ReplyReader};

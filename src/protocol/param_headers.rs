@@ -161,8 +161,8 @@ fn read_kind(type_word: &Value) -> Option<ParamKind> {
     }
 }
 
-/// RFC 9110, section 5.6.2: `tchar`.
-fn is_token_byte(byte: u8) -> bool {
+/// Whether a header name may have it: `tchar` of RFC 9110, section 5.6.2.
+pub fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

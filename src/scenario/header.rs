@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::protocol::is_token_byte;
+
 /// A request header given by the user.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
@@ -106,11 +108,6 @@ fn is_framing(name: &str) -> bool {
             | "expect"
             | "proxy-connection"
     )
-}
-
-/// RFC 9110 §5.6.2.
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// RFC 9110 §5.5: visible ASCII, blanks inside, and every byte above ASCII.
