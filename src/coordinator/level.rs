@@ -15,7 +15,7 @@ use super::second_rows::Gatherer;
 use super::tick::TICKS_PER_SECOND;
 use super::watch::{Watching, load_of};
 use crate::clock::SystemClock;
-use crate::decide::control::steady_arrivals;
+use crate::decide::control::{CLOSE_WAIT, steady_arrivals};
 use crate::error::UserError;
 use crate::metrics::Histogram;
 use crate::outcome::{Observer, Row};
@@ -112,9 +112,7 @@ const OPEN_STEP: Duration = Duration::from_millis(20);
 const BEGIN_AHEAD: Duration = Duration::from_millis(2);
 /// Requests in flight may end for so long after a level.
 const DRAIN_WAIT: Duration = Duration::from_secs(2);
-/// And sessions be ended for so long after that.
-const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
-/// But only so long past the deadline.
+/// And sessions be ended for [`CLOSE_WAIT`] after that, but only so long past the deadline.
 const CLOSE_WAIT_LATE: Duration = Duration::from_millis(500);
 /// While waiting for the end, looked for this often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);

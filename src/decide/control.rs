@@ -10,7 +10,7 @@ use crate::outcome::Ended;
 use crate::scenario::{Arrivals, Load, Plan};
 
 /// After calls in flight were given up, sessions get this long to be ended.
-const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
+pub const CLOSE_WAIT: Duration = Duration::from_millis(2_500);
 
 /// Calls in flight get no more than this where a threshold ends the run: they could not
 /// save it, and those of a server that hangs would make it longer than was planned.
