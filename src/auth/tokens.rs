@@ -179,6 +179,13 @@ impl Tokens {
         self.state.lock().holders.iter().all(is_lost)
     }
 
+    /// Whether every holder's token is refused just now: whoever waits for the others
+    /// measures nothing.
+    pub fn are_refused(&self) -> bool {
+        let state = self.state.lock();
+        state.holders.iter().all(|it| it.refused_at.is_some())
+    }
+
     /// What was fetched so far.
     pub fn figures(&self) -> TokenFigures {
         self.state.lock().figures.clone()

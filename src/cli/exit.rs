@@ -69,6 +69,7 @@ pub fn of_find(ended: FindEnded, is_interrupted: bool, grade: Grade, is_strict: 
         FindEnded::Refused(_) | FindEnded::NothingSustained | FindEnded::Deadline => FAILED,
         FindEnded::GeneratorLimited => NOT_VALID,
         FindEnded::Interrupted => INTERRUPTED,
+        FindEnded::NoToken => COULD_NOT_RUN,
     };
     strongest([
         of_end,
@@ -151,6 +152,7 @@ mod tests {
             (Find::NothingSustained, 3, 4),
             (Find::Deadline, 3, 4),
             (Find::GeneratorLimited, 4, 4),
+            (Find::NoToken, 1, 1),
             (Find::Interrupted, 130, 130),
         ];
         for (ended, valid, invalid) in searches {

@@ -3,13 +3,13 @@
 use super::args::Find;
 use super::common::{build_info, make_room, plan_of, tell_all, under_signals};
 use super::exit;
-use super::oauth::authorize;
+use super::oauth::{authorize, no_token};
 use super::options::{LevelText, latency_limits};
 use super::reference::calibrate_plan;
 use super::sinks::{export_notices, open_sinks};
 use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
-use crate::outcome::{FindOptions, LoadUnit};
+use crate::outcome::{FindEnded, FindOptions, LoadUnit};
 use crate::report::find::{build_find, search_in_words};
 use crate::report::{ReportKind, deliver};
 use crate::scenario::{self, defaults};
@@ -49,6 +49,7 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     let words_of_load = format!("a search of {}", search_in_words(&options));
     let context = SinkContext::of_search(&plan, options.by, words_of_load, terminal.redactor());
     let plan_json = scenario::to_json(&plan);
+    let origin = plan.token.as_ref().map(|token| token.origin.clone());
     let is_strict = plan.strict;
     let ((mut outcome, exports), interrupts) =
         under_signals(live, terminal, |live, interrupts| {
@@ -68,7 +69,12 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
         UserError::new(ErrorKind::NotKept, what)
             .hint("`run` with the same config shows an exchange, and whose marker it was")
     });
-    let faults = delivered.faults.into_iter().chain(leaked);
+    let lost = (outcome.ended == FindEnded::NoToken).then(|| {
+        let tokens = delivered.report.tokens.as_ref();
+        let failure = tokens.and_then(|it| it.last_failure.as_deref());
+        no_token(failure.unwrap_or_default(), origin.as_ref())
+    });
+    let faults = delivered.faults.into_iter().chain(leaked).chain(lost);
     Ok(tell_all(terminal, code, faults))
 }
 

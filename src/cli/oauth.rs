@@ -6,7 +6,7 @@ use super::browser::log_in;
 use super::options;
 use super::secrets::variable;
 use crate::auth::header_notice;
-use crate::auth::oauth::{self, Standing};
+use crate::auth::oauth::{self, Standing, login_command};
 use crate::error::UserError;
 use crate::files::read_text;
 use crate::redact::Secret;
@@ -145,4 +145,40 @@ pub(super) fn authorize(
     }
     plan.token = Some(TokenPlan::new(TokenOrigin::OAuth(Box::new(wish))));
     Ok(())
+}
+
+/// What is told where no user had a token that the server takes, and why no other came.
+pub(super) fn no_token(failure: &str, origin: Option<&TokenOrigin>) -> UserError {
+    let error = UserError::could_not_run(format!(
+        "the server refused the token, and no other was available: {failure}"
+    ));
+    match origin {
+        Some(origin) => error.hint(of_origin(origin)),
+        None => error,
+    }
+}
+
+/// What to look at where no token of this origin is taken any more.
+pub(super) fn of_origin(origin: &TokenOrigin) -> String {
+    let text = match origin {
+        TokenOrigin::Command(_) => {
+            "run the token command twice: it has to print a new token each time that it is asked, \
+             not one out of a cache, and one for this server"
+        }
+        TokenOrigin::File(_) => {
+            "whoever writes the token file has to renew its token before that ends; it is read \
+             every 5 s, and when the server refuses the token"
+        }
+        TokenOrigin::OAuth(wish) if !wish.is_of_client() => {
+            return format!(
+                "the token of the login has expired, or is another server's: log in again with \
+                 `{}`",
+                login_command(wish, None)
+            );
+        }
+        TokenOrigin::OAuth(_) => {
+            "see what the issuer says of the token: the server it is for, its scopes, its end"
+        }
+    };
+    text.to_string()
 }

@@ -3,7 +3,7 @@
 use super::args::Run;
 use super::common::{build_info, compare_sides, make_room, plan_of, tell_all, under_signals};
 use super::exit;
-use super::oauth::authorize;
+use super::oauth::{authorize, no_token, of_origin};
 use super::reference::calibrate_plan;
 use super::sinks::{export_notices, open_sinks};
 use crate::auth::oauth::login_command;
@@ -153,31 +153,6 @@ fn of_scope(origin: Option<&TokenOrigin>, last_failure: Option<&str>) -> String 
     }
 }
 
-/// What to look at where no token of this origin is taken any more.
-fn of_origin(origin: &TokenOrigin) -> String {
-    let text = match origin {
-        TokenOrigin::Command(_) => {
-            "run the token command twice: it has to print a new token each time that it is asked, \
-             not one out of a cache, and one for this server"
-        }
-        TokenOrigin::File(_) => {
-            "whoever writes the token file has to renew its token before that ends; it is read \
-             every 5 s, and when the server refuses the token"
-        }
-        TokenOrigin::OAuth(wish) if !wish.is_of_client() => {
-            return format!(
-                "the token of the login has expired, or is another server's: log in again with \
-                 `{}`",
-                login_command(wish, None)
-            );
-        }
-        TokenOrigin::OAuth(_) => {
-            "see what the issuer says of the token: the server it is for, its scopes, its end"
-        }
-    };
-    text.to_string()
-}
-
 /// A cause of failures, with an example where there is one.
 fn told(cause: &CauseCount) -> String {
     match cause.examples.first() {
@@ -194,13 +169,7 @@ fn no_session(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
     let why = cause.map(told).unwrap_or_default();
     let n_opened = report.counters.sessions_opened;
     if let Some(failure) = last_failure(report) {
-        let error = UserError::could_not_run(format!(
-            "the server refused the token, and no other was available: {failure}"
-        ));
-        return match origin {
-            Some(origin) => error.hint(of_origin(origin)),
-            None => error,
-        };
+        return no_token(failure, origin);
     }
     if n_opened > 0 {
         return UserError::could_not_run(format!(

@@ -16,6 +16,10 @@
 //! user that is turned away counts as failing as often as one with a session
 //! calls: a level that the server does not let in is not a level that it
 //! sustains.
+//!
+//! A token that ends is not the load's doing. A second in which no user had one that the
+//! server takes is told to nobody, a level in which one was refused is held again before it
+//! counts as not passed, and where no other token comes the search ends.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,6 +33,7 @@ use super::noted::Noted;
 use super::prepare::{
     Preparation, check_room, choose_cpus, generator_facts, opening_limit, prepare,
 };
+use crate::auth::Tokens;
 use crate::clock::Utc;
 use crate::decide::search::{
     Input, LATENCY_LIMITS_MAX, Percentiles, Search, SearchAction, SearchOptions, SearchOutcome,
@@ -232,6 +237,12 @@ struct SearchRun<'scope, 'env, 'a> {
     lookups: Option<Lookups>,
     /// And where it leads since it did.
     addresses: Option<Arc<[SocketAddr]>>,
+    /// Who has which token, where tokens are fetched.
+    tokens: Option<Arc<Tokens>>,
+    /// How many were refused so far.
+    n_refused: u64,
+    /// One was refused in this level, or no user had one.
+    has_lacked_tokens: bool,
     /// When the search has to be over.
     deadline: Option<Instant>,
     level: Option<Level>,
@@ -281,6 +292,9 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             scope,
             plan,
             options,
+            tokens: prepared.script.tokens.clone(),
+            n_refused: 0,
+            has_lacked_tokens: false,
             script: prepared.script,
             start,
             assigned,
@@ -356,11 +370,18 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             if self.is_late() {
                 return Ok(self.ask(Input::Deadline));
             }
+            self.tell_of_tokens();
+            if self.tokens.as_ref().is_some_and(|it| it.are_lost()) {
+                return Ok(self.ask(Input::NoToken));
+            }
             // There is a level between the first level and the last.
             let Some(level) = &mut self.level else {
                 return Err(UserError::could_not_run("the search has no workers"));
             };
             if let Some(second) = level.next_second() {
+                if self.lacks_tokens() {
+                    continue;
+                }
                 let tick = self.tick(&second);
                 return Ok(self.ask(Input::Tick(tick)));
             }
@@ -387,6 +408,25 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         }
     }
 
+    /// What the user should know of the tokens.
+    fn tell_of_tokens(&mut self) {
+        if let Some(notice) = self.tokens.as_ref().and_then(|it| it.take_notice()) {
+            self.observer.notice(&notice);
+            self.notices.push(notice);
+        }
+    }
+
+    /// Takes note of tokens that were refused. Whether no user has one just now.
+    fn lacks_tokens(&mut self) -> bool {
+        let Some(tokens) = &self.tokens else {
+            return false;
+        };
+        let lacks_all = tokens.are_refused();
+        let n_before = std::mem::replace(&mut self.n_refused, tokens.figures().refused);
+        self.has_lacked_tokens |= lacks_all || self.n_refused > n_before;
+        lacks_all
+    }
+
     fn ask(&mut self, input: Input) -> SearchAction {
         let had_estimate = self.search.estimate().is_some();
         let action = self.search.next(input);
@@ -409,6 +449,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         settling: Duration,
     ) -> Result<(), UserError> {
         self.dismiss()?;
+        self.has_lacked_tokens = self.lacks_tokens();
         self.at = at;
         self.activity = FindActivity::Opening;
         self.hold.clear();
@@ -447,7 +488,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         }
         let level = self.level.insert(level);
         let limit = opening_limit(self.plan).saturating_add(level.ramp());
-        // Neither a signal nor the deadline waits for sessions.
+        // Neither a signal, the deadline nor the loss of all tokens waits for sessions.
         let left = self
             .deadline
             .map(|deadline| deadline.saturating_duration_since(crate::clock::now()));
@@ -456,6 +497,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         while !level.is_open()
             && crate::clock::since(began) < limit
             && !self.interrupts.is_pending()
+            && !self.tokens.as_ref().is_some_and(|it| it.are_lost())
         {
             level.receive(level.patience().min(LOOK_EVERY), &mut *self.observer)?;
         }
@@ -523,7 +565,8 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
         }
         let is_held = matches!(self.activity, FindActivity::Holding(_));
         let disturbed = second.limit.is_some()
-            || !second.lacks_local_resources && is_held && is_by_host(&self.verdict);
+            || !second.lacks_local_resources && is_held && is_by_host(&self.verdict)
+            || self.has_lacked_tokens;
         let limit = second
             .limit
             .map(|limit| limit.sentence())
@@ -623,6 +666,7 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             estimate: found.estimate,
             elapsed: crate::clock::since(self.began),
             generator_limit: self.last_limit.clone().filter(|_| is_limited),
+            tokens: self.tokens.as_ref().map(|tokens| tokens.figures()),
             n_foreign: self.n_foreign,
             notices: self.notices.clone(),
         }

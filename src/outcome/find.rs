@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LoadUnit, Observer, RunStart, serial};
+use super::{LoadUnit, Observer, RunStart, TokenFigures, serial};
 use crate::text::named;
 use crate::validity::{Grade, Verdict};
 
@@ -109,7 +109,8 @@ pub struct FindTrial {
     pub phase: FindPhase,
     /// How it ended.
     pub verdict: FindVerdict,
-    /// The host disturbed it, so the level was held again: it decides nothing.
+    /// The host disturbed it, or the server refused a token in it, so the level was held
+    /// again: it decides nothing.
     pub repeated: bool,
     /// Requests ended a second, failed ones included.
     pub rate: f64,
@@ -187,6 +188,8 @@ pub enum FindEnded {
     Deadline,
     /// A signal, or the embedding program, asked for it.
     Interrupted,
+    /// The server took no user's token any more, and no other was to be had.
+    NoToken,
     /// The generator was the limit at the last level.
     GeneratorLimited,
 }
@@ -221,6 +224,8 @@ pub struct FindOutcome {
     /// is sustained, the one that fails, the last one where the generator was
     /// the limit. Each with its level.
     pub verdicts: Vec<(f64, Verdict)>,
+    /// Tokens that were fetched; `None` where none are.
+    pub tokens: Option<TokenFigures>,
     /// Answers of all levels with another user's marker.
     pub n_foreign: u64,
     /// What the user should know of how it went.

@@ -125,7 +125,7 @@ fn find_checks(report: &FindReport) -> Vec<Check> {
         FindEnd::Found | FindEnd::ReachedTo => CheckGrade::Passed,
         FindEnd::Refused | FindEnd::NothingSustained | FindEnd::Deadline => CheckGrade::Failed,
         FindEnd::GeneratorLimited => CheckGrade::Unclear,
-        FindEnd::Interrupted => CheckGrade::Broken,
+        FindEnd::Interrupted | FindEnd::NoToken => CheckGrade::Broken,
     };
     let search = Check {
         group: "search",

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::fake_server::{Connection, FakeServer, Next, Request, legacy};
 use crate::load_run::{LoadRun, causes, run_work};
-use crate::program::{Finished, TempDir, loadtest};
+use crate::program::{Finished, Program, TempDir, loadtest};
 use crate::told::Tells;
 
 /// Prints another token each time, `tok-1-geheim` first, and leaves a line in `asked`.
@@ -361,6 +361,27 @@ fn where_no_token_will_come_the_run_ends() {
     assert!(began.elapsed() < Duration::from_secs(40), "{finished}");
     let told = "the server refused the token, and no other was available: the token command";
     assert!(finished.stderr.contains(told), "{finished}");
+}
+
+/// A level that is not passed since nobody has a token says nothing of the load.
+#[test]
+fn where_no_token_will_come_a_search_ends_and_no_level_failed() {
+    let server = server_of(300, 1);
+    let command =
+        format!("test -e asked && {{ echo no more geheim-words >&2; exit 5; }}; {COMMAND}");
+    let url = server.url();
+    let words = ["loadtest", "find", &url, "--no-pin", "--tool", "work"];
+    let more = ["--max-p95", "5s", "--think", "5ms", "--timeout", "300ms"];
+    let source = ["--token-command", &command];
+    let finished = Program::new(&[&words[..], &more, &source].concat()).run();
+    let finished = finished.expect_code(1);
+    let report = finished.report();
+    assert_eq!(report["ended"], "no_token", "{finished}");
+    assert_eq!(report["fails_at"], json!(null), "{finished}");
+    assert!(report["tokens"]["failed"].as_u64() >= Some(1), "{finished}");
+    let told = "no other was available: the token command (`test`) ended with exit code 5: no more";
+    assert!(finished.stderr.contains(told), "{finished}");
+    assert!(finished.stdout.contains("no token any more"), "{finished}");
 }
 
 #[test]

@@ -20,8 +20,8 @@
 //! that was not passed, the server cools down at the baseline's level, lest the
 //! debt of one level be charged to the next.
 //!
-//! A level that the host disturbed says nothing of the server: it is held again,
-//! up to three times. A quick search ends with its bracket, without a verification.
+//! A level that the host disturbed, or in which users lost their tokens, says nothing of
+//! the server: it is held again, up to three times. A quick search ends with its bracket, without a verification.
 
 mod estimate;
 mod options;
@@ -54,6 +54,8 @@ pub enum Input {
     Deadline,
     /// The user wants it to end.
     Interrupted,
+    /// No user has a token that the server takes, and no other is to be had.
+    NoToken,
 }
 
 /// What the caller has to do.
@@ -151,7 +153,7 @@ const STEP_DOWN: f64 = 1.06;
 const COOL_DOWN_MAX: Duration = Duration::from_secs(30);
 const COOL_MEDIAN: f64 = 1.2;
 
-/// A level that the host disturbed is held again so often.
+/// A level that was disturbed is held again so often.
 const REPEATS_MAX: usize = 3;
 
 impl Search {
@@ -191,6 +193,7 @@ impl Search {
             (SearchState::Over(outcome), _) => SearchAction::Done(outcome.clone()),
             (_, Input::Interrupted) => self.finish(FindEnded::Interrupted),
             (_, Input::Deadline) => self.finish(FindEnded::Deadline),
+            (_, Input::NoToken) => self.finish(FindEnded::NoToken),
             (_, Input::Tick(tick)) => self.on_tick(&tick),
         }
     }
@@ -449,9 +452,11 @@ impl Search {
     }
 
     fn finish(&mut self, ended: FindEnded) -> SearchAction {
-        // Only these two come in the middle of a trial.
-        if let (SearchState::Trial(trial), FindEnded::Deadline | FindEnded::Interrupted) =
-            (&self.state, ended)
+        // Only these come in the middle of a trial.
+        if let (
+            SearchState::Trial(trial),
+            FindEnded::Deadline | FindEnded::Interrupted | FindEnded::NoToken,
+        ) = (&self.state, ended)
             && trial.has_begun()
         {
             self.trials.push(trial.report(FindVerdict::Unfinished));
@@ -906,6 +911,32 @@ mod tests {
         let again = SearchAction::Done(outcome);
         assert_eq!(search.next(Input::Tick(second(1, 0))), again);
         assert_eq!(search.next(Input::Deadline), again);
+    }
+
+    #[test]
+    fn a_level_in_which_tokens_are_lost_decides_nothing() {
+        let (mut search, _) = Search::start(options(LoadUnit::Vus, 1.0, 10.0)).expect("sound");
+        while search.estimate().is_none() {
+            search.next(Input::Tick(second(100, 0)));
+        }
+        let n_trials = search.trials().len();
+        let refused = SearchTick {
+            disturbed: true,
+            ..second(100, 50)
+        };
+        while search.trials().len() == n_trials {
+            search.next(Input::Tick(refused));
+        }
+        let SearchAction::Done(outcome) = search.next(Input::NoToken) else {
+            panic!("not over");
+        };
+        assert_eq!(outcome.ended, FindEnded::NoToken);
+        assert_eq!(outcome.fails_at, None);
+        assert!(
+            outcome.passed.is_some(),
+            "what is known of the levels before"
+        );
+        assert!(outcome.trials[n_trials].repeated);
     }
 
     #[test]

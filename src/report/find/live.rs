@@ -89,7 +89,10 @@ fn trial_line(options: &FindOptions, trial: &FindTrial) -> Line {
         line = line.add(Role::Dim, format!("  ({evidence})"));
     }
     if trial.repeated {
-        line = line.add(Role::Warning, "  repeated: the host was disturbed");
+        line = line.add(
+            Role::Warning,
+            "  repeated: the host was disturbed or a token refused",
+        );
     }
     line
 }
@@ -161,7 +164,7 @@ mod tests {
         assert_eq!(
             trial_line(&samples::found().options, &repeated).text(),
             "bisect      16 VUs  generator was the limit  200/s  p99 40.0 ms  \
-             repeated: the host was disturbed"
+             repeated: the host was disturbed or a token refused"
         );
     }
 }

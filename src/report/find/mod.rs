@@ -40,6 +40,7 @@ pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> 
             FindEnded::NothingSustained => FindEnd::NothingSustained,
             FindEnded::Deadline => FindEnd::Deadline,
             FindEnded::Interrupted => FindEnd::Interrupted,
+            FindEnded::NoToken => FindEnd::NoToken,
             FindEnded::GeneratorLimited => FindEnd::GeneratorLimited,
         },
         refused_by: match outcome.ended {
@@ -65,6 +66,7 @@ pub fn build_find(plan_json: Value, outcome: &FindOutcome, info: &BuildInfo) -> 
         command_line: info.command_line.clone(),
         started_at: outcome.start.at.rfc3339(),
         host: outcome.start.generator.clone(),
+        tokens: outcome.tokens.clone(),
         server: server(outcome.start.server()),
         plan: plan_json,
         exports: Vec::new(),

@@ -8,7 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::outcome::{ExportFigures, FindEstimate, FindOptions, FindPhase, GeneratorFacts, serial};
+use crate::outcome::{
+    ExportFigures, FindEstimate, FindOptions, FindPhase, GeneratorFacts, TokenFigures, serial,
+};
 use crate::report::model::{ServerNames, VerdictNotes};
 use crate::validity::Grade;
 
@@ -64,6 +66,9 @@ pub struct FindReport {
     pub started_at: String,
     /// The machine that generated the load.
     pub host: GeneratorFacts,
+    /// Tokens that were fetched; `null` where none are, and in reports before schema 1.1.
+    #[serde(default)]
+    pub tokens: Option<TokenFigures>,
     /// What the server said of itself.
     pub server: ServerNames,
     /// The resolved plan, without secrets; its load was the search's to set.
@@ -92,7 +97,8 @@ pub struct TrialFigures {
     pub why: Option<String>,
     /// The figure that says so, beside its limit.
     pub evidence: Option<String>,
-    /// The host disturbed it, so the level was held again: it decides nothing.
+    /// The host disturbed it, or the server refused a token in it, so the level was held
+    /// again: it decides nothing.
     pub repeated: bool,
     /// Requests ended a second, failed ones included.
     pub rate_per_sec: f64,
@@ -173,6 +179,8 @@ pub enum FindEnd {
     Deadline,
     /// A signal asked for it.
     Interrupted,
+    /// The server took no token any more, and no other was to be had.
+    NoToken,
     /// The generator was the limit.
     GeneratorLimited,
 }

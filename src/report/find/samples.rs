@@ -93,6 +93,7 @@ pub(crate) fn found() -> FindOutcome {
         elapsed: Duration::from_millis(191_200),
         generator_limit: None,
         verdicts: Vec::new(),
+        tokens: None,
         n_foreign: 0,
         notices: vec!["a notice".to_string()],
     }

@@ -5,6 +5,7 @@ use super::plot::plot;
 use super::words;
 use crate::outcome::StreamOffer;
 use crate::report::page::{P99_NEEDS, Page, ns_text};
+use crate::report::summary::head::token;
 use crate::report::summary::notes::left_out;
 use crate::report::summary::verdict::{reasons, verdict};
 use crate::report::table::{Cell, Table};
@@ -48,6 +49,9 @@ fn head(page: &mut Page, report: &FindReport) {
         stream.unwrap_or_default()
     );
     page.labelled("server", Line::of(Role::Plain, server));
+    if let Some(tokens) = &report.tokens {
+        page.labelled("token", token(tokens));
+    }
     let words = words::search_in_words(&report.search);
     page.labelled_text("search", Role::Plain, &words);
     page.labelled("duration", duration(report));
@@ -59,6 +63,7 @@ fn duration(report: &FindReport) -> Line {
     match report.ended {
         FindEnd::Deadline => line.add(Role::Warning, ", ended by its deadline"),
         FindEnd::Interrupted => line.add(Role::Warning, ", interrupted"),
+        FindEnd::NoToken => line.add(Role::Error, ", ended: the server took no token any more"),
         FindEnd::GeneratorLimited => {
             line.add(Role::Warning, ", ended: the generator was the limit")
         }
@@ -161,7 +166,7 @@ fn trials(page: &mut Page, report: &FindReport) {
     }
     page.table(table);
     if report.trials.iter().any(|trial| trial.repeated) {
-        let words = "repeated: the host was disturbed; the level was held again";
+        let words = "repeated: the host was disturbed or a token refused; the level was held again";
         page.push(Line::of(Role::Warning, words));
     }
 }

@@ -4,7 +4,7 @@ use super::samples::{found, report, trial};
 use super::*;
 use proptest::prelude::*;
 
-use crate::outcome::{FindPhase, FindWhy};
+use crate::outcome::{FindPhase, FindWhy, TokenFigures};
 use crate::report::{Reported, SummaryOptions, Text};
 use crate::terminal::display_width;
 use crate::validity::{Grade, Reason, Signal, Slowed, Verdict};
@@ -95,6 +95,18 @@ fn what_was_not_verified_or_not_certain_is_called_so() {
         "{shown}"
     );
     assert!(!shown.contains("fails at"), "{shown}");
+
+    early.ended = FindEnded::NoToken;
+    early.tokens = Some(TokenFigures {
+        about: "from the command `get`".to_string(),
+        failed: 2,
+        last_failure: Some("it ended with exit code 5".to_string()),
+        ..TokenFigures::default()
+    });
+    let shown = text(&early, 80);
+    let line = "\ntoken       from the command `get`, 2 attempts failed, the last one:";
+    assert!(shown.contains(line), "{shown}");
+    assert!(shown.contains("no token any more"), "{shown}");
 
     let mut refused = found();
     refused.ended = FindEnded::Refused(FindWhy::Latency { limit_idx: 0 });

@@ -123,7 +123,7 @@ fn tls(page: &mut Page, report: &Report) {
 }
 
 /// Where the token came from, and what became of those that followed.
-fn token(tokens: &TokenFigures) -> Line {
+pub(in crate::report) fn token(tokens: &TokenFigures) -> Line {
     let mut line = Line::of(Role::Plain, escaped(&tokens.about));
     // The first of each is no news.
     if tokens.fetched > 1 {
