@@ -353,6 +353,11 @@ impl ComparedMetric {
             Self::Rate | Self::Errors => None,
         }
     }
+
+    /// Whether a rise is for the worse; else a fall is.
+    pub fn is_rise_worse(self) -> bool {
+        self != Self::Rate
+    }
 }
 
 named! {

@@ -19,6 +19,14 @@ impl Share {
         self.n_events as f64 / self.n.max(1) as f64
     }
 
+    /// The least that it varies by: that of independent events, and of no event that of
+    /// nearly one (Laplace's rule of succession).
+    pub(super) fn variance_min(self) -> f64 {
+        let n = self.n as f64 + 2.0;
+        let share = (self.n_events as f64 + 1.0) / n;
+        (share * (1.0 - share) / n).max(1e-12)
+    }
+
     /// Wilson's interval.
     fn interval(self, z: f64) -> (f64, f64) {
         let (share, n) = (self.value(), self.n.max(1) as f64);

@@ -1,6 +1,6 @@
 //! One row's figures on both sides: what they are, and the change as an estimate.
 
-use super::estimate::{Estimate, Mean, Means};
+use super::estimate::{Estimate, Mean, Means, RunMeans, SideGap};
 use super::few::Share;
 use super::ranks::RunDifferences;
 use super::steady::{Batch, Steady};
@@ -262,30 +262,60 @@ fn of_runs(
     }
     // Each run's value, and how much it may vary for what is known from within the run:
     // two runs that are alike by chance do not make runs exact.
-    let values = |side: &[RowOfRun<'_>]| -> Option<Vec<(f64, f64)>> {
-        side.iter().map(|run| run.value(metric)).collect()
+    let (base, new) = run_values(base, new, metric)?;
+    let variance = |side: &[(f64, f64)]| {
+        let sum: f64 = side.iter().map(|(_, variance)| variance).sum();
+        sum / side.len() as f64
     };
-    let (base, new) = (values(base)?, values(new)?);
     let n = (base.len() + new.len()) as f64;
-    let within = base
-        .iter()
-        .chain(&new)
-        .map(|(_, variance)| variance)
-        .sum::<f64>()
-        / n;
+    let within_of = [variance(&base), variance(&new)];
+    let within = (within_of[0] * base.len() as f64 + within_of[1] * new.len() as f64) / n;
     let [base, new] = [base, new].map(|side| {
         let values = side.into_iter().map(|(value, _)| value);
         values.collect::<Vec<f64>>()
     });
     let n_least = base.len().min(new.len());
-    let welch = || Means::welch(Mean::of(&base, within), Mean::of(&new, within));
+    let by_means = || RunMeans {
+        means: Means::welch(Mean::of(&base, within), Mean::of(&new, within)),
+        gap: SideGap::new(&base, &new, within_of, metric.is_rise_worse()),
+    };
     if n_least >= RUNS_FOR_RANKS {
-        Some(Estimate::Ranks(RunDifferences::new(&base, &new), welch()))
+        let differences = RunDifferences::new(&base, &new);
+        Some(Estimate::Ranks(differences, by_means()))
     } else if n_least >= RUNS_AS_UNITS {
-        Some(Estimate::Means(welch()))
+        Some(Estimate::Runs(by_means()))
     } else {
         Means::pooled(&base, &new, within).map(Estimate::Means)
     }
+}
+
+/// The value of each run with its variance from within.
+type RunValues = Vec<(f64, f64)>;
+
+/// All in one way: a mean over batches where all runs have one, else the figure of the
+/// part as a whole. A percentile of all calls is not the mean of those of the batches,
+/// and one side must not be held against the other by that.
+fn run_values(
+    base: &[RowOfRun<'_>],
+    new: &[RowOfRun<'_>],
+    metric: ComparedMetric,
+) -> Option<(RunValues, RunValues)> {
+    let both = |value: fn(&RowOfRun<'_>, ComparedMetric) -> Option<(f64, f64)>| {
+        let of = |side: &[RowOfRun<'_>]| -> Option<RunValues> {
+            side.iter().map(|run| value(run, metric)).collect()
+        };
+        Some((of(base)?, of(new)?))
+    };
+    both(|run, metric| {
+        let mean = run.mean(metric)?;
+        // No error in any batch does not make a run exact.
+        let variance_min = match metric {
+            ComparedMetric::Errors => run.errors().variance_min(),
+            _ => 0.0,
+        };
+        Some((mean.value, mean.variance.max(variance_min)))
+    })
+    .or_else(|| both(|run, metric| run.whole_value(metric)))
 }
 
 /// From batch to batch of a few runs: what the runs of a side differ by more than their
@@ -434,18 +464,12 @@ impl RowOfRun<'_> {
         }
     }
 
-    /// The run's value, and the variance that is known from within.
-    fn value(&self, metric: ComparedMetric) -> Option<(f64, f64)> {
-        if let Some(mean) = self.mean(metric) {
-            return Some((mean.value, mean.variance));
-        }
-        let whole = self.shown_whole(metric)?;
-        let errors = self.errors();
+    /// The figure of the part as a whole in the scale of estimates, and the least that it
+    /// varies by.
+    fn whole_value(&self, metric: ComparedMetric) -> Option<(f64, f64)> {
+        let whole = self.shown(metric)?;
         Some(match metric {
-            ComparedMetric::Errors => {
-                let variance = whole * (1.0 - whole) / errors.n.max(1) as f64;
-                (whole, variance.max(1e-12))
-            }
+            ComparedMetric::Errors => (whole, self.errors().variance_min()),
             _ => (whole.max(1e-9).ln(), LATENCY_VARIANCE_MIN),
         })
     }

@@ -595,7 +595,7 @@ impl OpenFigure {
         Some(Claim {
             estimate: self.measured.estimate.clone()?,
             margin: scale(self.metric, self.margin),
-            is_rise_worse: self.metric != ComparedMetric::Rate,
+            is_rise_worse: self.metric.is_rise_worse(),
         })
     }
 }

@@ -651,6 +651,84 @@ fn runs_are_compared_from_run_to_run() {
     assert_eq!(of_few(2.0).verdict, ComparisonVerdict::Worse);
 }
 
+/// Runs of 30 s, made in turn, each of calls of this many ms a second, of which so many
+/// of a hundred fail.
+fn in_turn(is_new: bool, of_runs: &[(u64, f64, f64)]) -> Vec<RunSample> {
+    let run = |(at, (n, ms, failing)): (usize, &(u64, f64, f64))| {
+        let minute = 2 * at + usize::from(is_new);
+        let file = format!("{is_new}{at}.json");
+        let mut random = fastrand::Rng::with_seed(minute as u64);
+        let slots = (0..30).map(|number| {
+            let mut latency = Histogram::new();
+            let n_failed = (0..*n).filter(|_| random.f64() < *failing).count() as u64;
+            for _ in n_failed..*n {
+                latency.record((ms * 1e6 * (0.8 + 0.4 * random.f64())) as u64);
+            }
+            SampleSlot {
+                number,
+                offered: *n,
+                ok: n - n_failed,
+                failed: n_failed,
+                latency: Packed::of(&latency),
+            }
+        });
+        let mut run = run_of(slots.collect(), file);
+        run.facts.started_at = format!("2026-11-26T12:{minute:02}:00Z");
+        run
+    };
+    of_runs.iter().enumerate().map(run).collect()
+}
+
+/// With few calls a percentile of a batch is not known; that of the whole part is.
+#[test]
+fn runs_of_few_calls_are_held_against_others_in_one_unit() {
+    let base = in_turn(false, &[(50, 20.0, 0.0); 3]);
+    for new in [
+        [(10, 100.0, 0.0); 3],
+        [(50, 100.0, 0.0), (10, 100.0, 0.0), (10, 100.0, 0.0)],
+    ] {
+        let found = compare(&base, &in_turn(true, &new), &Tolerances::default());
+        for metric in [ComparedMetric::P95, ComparedMetric::P99] {
+            let figure = figure(&found, "all calls", metric);
+            let change = figure.change.expect("a change");
+            assert!((3.5..4.5).contains(&change), "{figure:?}");
+            assert_eq!(figure.verdict, Some(ChangeVerdict::Worse), "{figure:?}");
+        }
+    }
+    let found = compare(
+        &base,
+        &in_turn(true, &[(10, 20.0, 0.0); 3]),
+        &wished(&["p99 +10%"]),
+    );
+    assert_ne!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+}
+
+/// The new version varies more than the base: that does not hide that all its runs are
+/// worse.
+#[test]
+fn runs_that_are_all_worse_are_worse_however_they_vary() {
+    let of = |new: &[(u64, f64, f64)]| {
+        let base = vec![(100, 20.0, 0.0); new.len()];
+        let (base, new) = (in_turn(false, &base), in_turn(true, new));
+        let back = compare(&new, &base, &Tolerances::default());
+        (compare(&base, &new, &Tolerances::default()), back)
+    };
+    let slower = [(100, 26.0, 0.0), (100, 40.0, 0.0), (100, 200.0, 0.0)];
+    let failing = [(100, 20.0, 0.01), (100, 20.0, 0.05), (100, 20.0, 0.5)];
+    for (new, metric) in [
+        (&slower, ComparedMetric::P50),
+        (&slower, ComparedMetric::P95),
+        (&failing, ComparedMetric::Errors),
+    ] {
+        let (found, back) = of(new);
+        assert_eq!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
+        let there = figure(&found, "all calls", metric);
+        assert_eq!(there.verdict, Some(ChangeVerdict::Worse), "{there:?}");
+        let back = figure(&back, "all calls", metric);
+        assert_eq!(back.verdict, Some(ChangeVerdict::Better), "{back:?}");
+    }
+}
+
 #[test]
 fn an_interval_that_bounds_nothing_is_not_shown() {
     for change in [-15.0, 15.0, f64::NEG_INFINITY, f64::INFINITY, f64::NAN] {
