@@ -104,6 +104,8 @@ pub struct SampleRow {
     pub key: SampleKey,
     /// The figures of the report, for the whole run without its warm-up.
     pub whole: WholeFigures,
+    /// The mean size of its requests, in bytes; `None` where that is not known.
+    pub request_bytes: Option<f64>,
     /// By time; ascending, without those that nothing happened in.
     pub slots: Vec<SampleSlot>,
 }
@@ -290,6 +292,13 @@ pub struct ComparedFigure {
     pub base: Option<f64>,
     /// The new runs, in the same way; `null` where nothing was measured.
     pub new: Option<f64>,
+    /// The base's runs one by one, in the order of `base` of the comparison; empty where
+    /// both sides are one run, and where a run has no such figure.
+    #[serde(default)]
+    pub base_runs: Vec<f64>,
+    /// The new runs in the same way.
+    #[serde(default)]
+    pub new_runs: Vec<f64>,
     /// New less base: as a share of the base, of an error share the difference. Where
     /// batches were compared it is that of their means, and so not exactly that of `base`
     /// and `new`.

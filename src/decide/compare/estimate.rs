@@ -7,15 +7,20 @@ use super::few::{self, Share};
 use super::ranks::RunDifferences;
 use super::student::{t_above, t_exceeded, z_exceeded};
 
+/// The share of wrong answers.
+pub(super) const ALPHA: f64 = 0.05;
+
 /// Calls of one second fail together, and counts do not tell how far. So counts alone
 /// are held against this part of the wrong answers: 0.001 where 0.05 are allowed.
 const COUNTED_ALPHA: f64 = 0.02;
 
+/// By so much the variance of a few pieces that follow each other may be too small: of
+/// six pieces with a correlation of 0.9 from one to the next.
+const PIECES_ALIKE: f64 = 5.0;
+
 /// A change, new less base, and what it was taken from.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Estimate {
-    /// Not one error on either side.
-    Equal,
     /// Two means: their difference, its standard error and degrees of freedom.
     Means(Means),
     /// Shares of which one is of a few errors.
@@ -71,6 +76,15 @@ pub(super) struct SideGap {
     means: Means,
 }
 
+/// From the greatest value of the lower side to the least of the upper one: above 0 where
+/// all of `new` is above all of `base`, below 0 where it is below, and 0 where they overlap.
+pub(super) fn gap_of(base: &[f64], new: &[f64]) -> f64 {
+    let least = |side: &[f64]| side.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = |side: &[f64]| side.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (above, below) = (least(new) - most(base), least(base) - most(new));
+    above.max(0.0) - below.max(0.0)
+}
+
 /// A gap and Welch are two looks at the same runs.
 const N_LOOKS: f64 = 2.0;
 
@@ -83,10 +97,8 @@ impl SideGap {
         variance_min: [f64; 2],
         is_rise_worse: bool,
     ) -> Option<Self> {
-        let least = |side: &[f64]| side.iter().copied().fold(f64::INFINITY, f64::min);
-        let most = |side: &[f64]| side.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let (above, below) = (least(new) - most(base), least(base) - most(new));
-        let is_worse = (above > 0.0) == is_rise_worse;
+        let gap = gap_of(base, new);
+        let is_worse = (gap > 0.0) == is_rise_worse;
         let (better, variance_min) = match is_worse {
             true => (base, variance_min[0]),
             false => (new, variance_min[1]),
@@ -95,8 +107,8 @@ impl SideGap {
         // Of one value: times how many they are, it is the variance of a mean.
         let variance = Mean::of(better, variance_min).variance * better.len() as f64;
         let n = 1.0 / base.len() as f64 + 1.0 / new.len() as f64;
-        (above.max(below) > 0.0 && better.len() > 1).then(|| Self {
-            width: above.max(below),
+        (gap != 0.0 && better.len() > 1).then(|| Self {
+            width: gap.abs(),
             means: Means {
                 change,
                 standard_error: (variance * n).sqrt().max(1e-12),
@@ -229,6 +241,20 @@ impl Means {
         (self.change - half, self.change + half)
     }
 
+    /// Of pieces of time that follow each other, where nobody knows how much one
+    /// resembles the next: the whole side is worth one piece, and those that are alike
+    /// vary less than that tells. `None` with too few of them.
+    pub(super) fn of_few_pieces(base: Mean, new: Mean) -> Option<Self> {
+        let n_least = base.n.min(new.n);
+        let of_piece = |mean: Mean| mean.variance * mean.n as f64;
+        let variance = PIECES_ALIKE * (of_piece(base) + of_piece(new));
+        (n_least > 2).then(|| Self {
+            change: new.value - base.value,
+            standard_error: variance.sqrt().max(1e-12),
+            df: (n_least - 1) as f64,
+        })
+    }
+
     /// What would be seen in four of five cases.
     fn detectable(self, alpha: f64) -> f64 {
         (t_exceeded(alpha / 2.0, self.df) + t_exceeded(0.2, self.df)) * self.standard_error
@@ -239,7 +265,6 @@ impl Estimate {
     /// New less base.
     pub(super) fn change(&self) -> f64 {
         match self {
-            Self::Equal => 0.0,
             Self::Means(means) => means.change,
             Self::Runs(runs) => runs.means.change,
             Self::Few { base, new } | Self::Counted { base, new } => new.value() - base.value(),
@@ -251,7 +276,6 @@ impl Estimate {
     /// above it. At most `alpha` exactly where the interval of `alpha` is above `limit`.
     pub(super) fn p_above(&self, limit: f64) -> f64 {
         match self {
-            Self::Equal => 1.0,
             Self::Means(means) => means.p_above(limit),
             Self::Runs(runs) => runs.p_above(limit),
             Self::Few { base, new } => {
@@ -267,7 +291,6 @@ impl Estimate {
     /// The same of a change below `limit`.
     pub(super) fn p_below(&self, limit: f64) -> f64 {
         match self {
-            Self::Equal => 1.0,
             Self::Means(means) => means.p_below(limit),
             Self::Runs(runs) => runs.p_below(limit),
             Self::Few { base, new } => {
@@ -289,7 +312,6 @@ impl Estimate {
     /// that nothing bounds.
     pub(super) fn interval(&self, alpha: f64) -> (f64, f64) {
         match self {
-            Self::Equal => (0.0, 0.0),
             Self::Means(means) => means.interval(alpha),
             Self::Runs(runs) => runs.interval(alpha),
             Self::Few { base, new } => few::interval(*base, *new, alpha),
@@ -301,7 +323,6 @@ impl Estimate {
     /// The smallest change that could have been seen in four of five cases.
     pub(super) fn detectable(&self, alpha: f64) -> f64 {
         match self {
-            Self::Equal => 0.0,
             Self::Means(means)
             | Self::Runs(RunMeans { means, .. })
             | Self::Ranks(_, RunMeans { means, .. }) => means.detectable(alpha),
@@ -317,6 +338,18 @@ impl Estimate {
                 (z_exceeded(alpha / 2.0) + z_exceeded(0.2)) * error
             }
         }
+    }
+
+    /// Where no call failed on either side: how many of a side it takes to say that no more
+    /// than `margin` of them do (Wilson's interval with no event), and how many there are.
+    pub(super) fn calls_without_error(&self, margin: f64) -> Option<(u64, u64)> {
+        let Self::Few { base, new } = self else {
+            return None;
+        };
+        let z = z_exceeded(ALPHA / 2.0);
+        let n = z * z * (1.0 - margin) / margin.max(1e-12);
+        // A cast from a float saturates.
+        (base.n_events.max(new.n_events) == 0).then(|| (n.ceil() as u64, base.n.min(new.n)))
     }
 
     /// The same runs by their means, where ranks of so few cannot reach `alpha`.

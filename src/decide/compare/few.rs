@@ -8,7 +8,7 @@
 use super::student::{ln_gamma, t_above, z_exceeded};
 
 /// Events among trials: `n_events ≤ n`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Share {
     pub(super) n_events: u64,
     pub(super) n: u64,
@@ -25,6 +25,15 @@ impl Share {
         let n = self.n as f64 + 2.0;
         let share = (self.n_events as f64 + 1.0) / n;
         (share * (1.0 - share) / n).max(1e-12)
+    }
+
+    /// What it may be at most, with this share of wrong answers; of some events all that
+    /// can be, since they may come in some runs alone.
+    pub(super) fn most(self, alpha: f64) -> f64 {
+        match self.n_events {
+            0 => self.interval(z_exceeded(alpha / 2.0)).1,
+            _ => 1.0,
+        }
     }
 
     /// Wilson's interval.

@@ -1,6 +1,6 @@
 //! One row's figures on both sides: what they are, and the change as an estimate.
 
-use super::estimate::{Estimate, Mean, Means, RunMeans, SideGap};
+use super::estimate::{Estimate, Mean, Means, RunMeans, SideGap, gap_of};
 use super::few::Share;
 use super::ranks::RunDifferences;
 use super::steady::{Batch, Steady};
@@ -82,6 +82,12 @@ pub(super) struct MeasuredFigure {
     pub(super) is_by_time: bool,
     /// Of the calls that it takes, the share that there were; 1 and above is enough.
     pub(super) share_of_calls: f64,
+    /// Of each run of both sides, where a side has several.
+    pub(super) of_runs: [Vec<f64>; 2],
+    /// A call of each side succeeded.
+    pub(super) has_success: bool,
+    /// Failed calls of all runs of each side.
+    pub(super) errors: [Share; 2],
 }
 
 impl<'a> RowOfSides<'a> {
@@ -158,6 +164,28 @@ impl<'a> RowOfSides<'a> {
         Some(Estimate::Means(means))
     }
 
+    /// Of runs too short for batches: what is far beyond all that their seconds differ by.
+    pub(super) fn of_few_pieces(&self, metric: ComparedMetric) -> Option<Estimate> {
+        let ([base], [new]) = (self.base.as_slice(), self.new.as_slice()) else {
+            return None;
+        };
+        let (base, new) = (base.mean_of_pieces(metric)?, new.mean_of_pieces(metric)?);
+        Means::of_few_pieces(base, new).map(Estimate::Means)
+    }
+
+    /// The errors of a row of few calls by their counts: of several runs a side where
+    /// every run of one side has a larger share than all of the other.
+    pub(super) fn errors_of_few_calls(&self) -> Option<Estimate> {
+        let shares = |side: &[RowOfRun<'_>]| -> Vec<f64> {
+            side.iter().map(|run| run.errors().value()).collect()
+        };
+        let is_apart = gap_of(&shares(&self.base), &shares(&self.new)) != 0.0;
+        let has_calls = |run: &RowOfRun<'_>| run.errors().n > 0;
+        let mut all = self.base.iter().chain(&self.new);
+        let [base, new] = [&self.base, &self.new].map(|side| Share::of_all(side));
+        (all.all(has_calls) && is_apart).then_some(Estimate::Counted { base, new })
+    }
+
     fn is_open(&self) -> bool {
         self.base.iter().chain(&self.new).all(|run| run.is_open)
     }
@@ -182,6 +210,12 @@ impl<'a> RowOfSides<'a> {
             let values: Option<Vec<f64>> = values.collect();
             values.and_then(|values| mean_shown(metric, &values))
         };
+        let of_runs = |side: &[RowOfRun<'_>]| -> Vec<f64> {
+            let values = side.iter().map(|run| run.shown(metric));
+            values.collect::<Option<_>>().unwrap_or_default()
+        };
+        let has_several = self.base.len().max(self.new.len()) > 1;
+        let has_success = |side: &[RowOfRun<'_>]| side.iter().any(|run| run.whole.ok > 0);
         let shares = self
             .base
             .iter()
@@ -197,6 +231,12 @@ impl<'a> RowOfSides<'a> {
                 && (self.is_by_time() || self.are_paired),
             is_by_time: self.is_by_time(),
             share_of_calls: shares.fold(f64::INFINITY, f64::min),
+            of_runs: match has_several {
+                true => [of_runs(&self.base), of_runs(&self.new)],
+                false => Default::default(),
+            },
+            has_success: has_success(&self.base) && has_success(&self.new),
+            errors: [&self.base, &self.new].map(|side| Share::of_all(side)),
         }
     }
 }
@@ -219,9 +259,6 @@ fn of_pair(
         if of_base.n == 0 || of_new.n == 0 {
             return None;
         }
-        if of_base.n_events == 0 && of_new.n_events == 0 {
-            return Some(Estimate::Equal);
-        }
         if of_base.n_events.min(of_new.n_events) < FEW_ERRORS {
             return Some(Estimate::Few {
                 base: of_base,
@@ -240,6 +277,18 @@ fn of_pair(
     Some(Estimate::Means(means))
 }
 
+impl Share {
+    /// Of all calls of these runs.
+    fn of_all(runs: &[RowOfRun<'_>]) -> Self {
+        runs.iter()
+            .map(RowOfRun::errors)
+            .fold(Self::default(), |sum, of| Self {
+                n_events: sum.n_events.saturating_add(of.n_events),
+                n: sum.n.saturating_add(of.n),
+            })
+    }
+}
+
 /// From run to run.
 fn of_runs(
     base: &[RowOfRun<'_>],
@@ -248,7 +297,9 @@ fn of_runs(
 ) -> Option<Estimate> {
     let is_zero = |run: &RowOfRun<'_>| run.errors().n_events == 0 && run.errors().n > 0;
     if metric == ComparedMetric::Errors && base.iter().chain(new).all(is_zero) {
-        return Some(Estimate::Equal);
+        // No run differs from another: how many calls say so is all that is known.
+        let [base, new] = [base, new].map(Share::of_all);
+        return Some(Estimate::Few { base, new });
     }
     if base.len().min(new.len()) < RUNS_AS_UNITS {
         let few = match metric {

@@ -1,11 +1,11 @@
 //! Whether runs may be compared at all: what is refused, and what is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use crate::outcome::{Grade, RunSample, SampleFacts};
-use crate::units::few_of;
+use crate::outcome::{Grade, RunSample, SampleFacts, SampleKey};
+use crate::units::{few_of, format_bytes};
 
 /// Something that speaks against comparing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,10 @@ const DIFFERENCES_MAX: usize = 10;
 
 /// Characters of a value that is named.
 const VALUE_CHARS_MAX: usize = 60;
+
+/// Requests whose mean sizes differ by more are told of: session ids, cookies and random
+/// values differ by less.
+const REQUEST_SIZE_SHARE: f64 = 0.1;
 
 /// Keys of a plan that are not part of the load: what a run is told of, and what its
 /// result is judged by.
@@ -161,7 +165,34 @@ fn of_two(first: &RunSample, other: &RunSample) -> Vec<Fault> {
     let (load, generator) = plan_differences(first, other);
     faults.extend(load.map(|what| (true, what)));
     faults.extend(generator.map(|what| (false, what)));
+    faults.extend(sizes_differ(first, other).map(|what| (false, what)));
     faults
+}
+
+/// Operations whose requests have another size, though the plans are alike: what came from
+/// the environment or from a data set is not in a report, since it may be secret.
+fn sizes_differ(first: &RunSample, other: &RunSample) -> Option<String> {
+    let of_first: HashMap<&SampleKey, f64> = first
+        .operations
+        .iter()
+        .filter_map(|row| Some((&row.key, row.request_bytes?)))
+        .collect();
+    let differing = other.operations.iter().filter_map(|row| {
+        let (a, b) = (*of_first.get(&row.key)?, row.request_bytes?);
+        let differs = (a - b).abs() > REQUEST_SIZE_SHARE * a.min(b).max(0.0);
+        differs.then(|| {
+            let [a, b] = [a, b].map(|bytes| format_bytes(bytes.round() as u64));
+            format!("{}: {a} → {b}", shown(&row.key.label))
+        })
+    });
+    let differing = few_of(differing, FILES_MAX);
+    (!differing.is_empty()).then(|| {
+        format!(
+            "the requests are of another size than in `{}`, so the load may be another one \
+             ({differing})",
+            first.file
+        )
+    })
 }
 
 /// A server on this machine is often given a free port, another one each time.
@@ -352,6 +383,39 @@ mod tests {
             false,
             "kernel",
         );
+    }
+
+    /// Values of the environment and of data sets are in no plan.
+    #[test]
+    fn requests_of_another_size_are_told_of() {
+        let sized = |bytes: Option<f64>| {
+            run(|run| {
+                let mut row = run.total.clone();
+                row.key.label = "tools/call a".to_string();
+                row.request_bytes = bytes;
+                run.operations = vec![row];
+            })
+        };
+        let said = |a, b| {
+            let found = objections(&[&sized(a), &sized(b)]);
+            found
+                .into_iter()
+                .map(|it| (it.is_refused, it.what))
+                .collect::<Vec<_>>()
+        };
+        let told = "the requests are of another size than in `other.json`, so the load may be \
+                    another one (tools/call a: 380 B → 19.9 KiB) in `other.json`";
+        assert_eq!(
+            said(Some(380.0), Some(20_382.0)),
+            [(false, told.to_string())]
+        );
+        for (a, b) in [
+            (Some(380.0), Some(400.0)),
+            (None, Some(1e9)),
+            (Some(0.0), Some(0.0)),
+        ] {
+            assert_eq!(said(a, b), []);
+        }
     }
 
     #[test]

@@ -228,7 +228,9 @@ impl FromStr for Tolerance {
                     "`{word}` in `{text}` has no unit; did you mean `{word}%`{time}?"
                 ));
             }
-            let (place, value) = match value.strip_suffix('%') {
+            let points = value.strip_suffix("pp");
+            let points = points.filter(|_| metric == ComparedMetric::Errors);
+            let (place, value) = match points.or(value.strip_suffix('%')) {
                 Some(percent) => (&mut share, number(percent).map(|n| n / 100.0)),
                 None if metric.quantile().is_some() => {
                     let time = parse_duration(value).ok();
@@ -320,6 +322,8 @@ mod tests {
         check("  p95   +1.5s ", ComparedMetric::P95, 0.0, 1500.0);
         check("rate -5%", ComparedMetric::Rate, 0.05, 0.0);
         check("errors +0.5%", ComparedMetric::Errors, 0.0, 0.005);
+        // Of a share, percent are points, and may be called so.
+        check("errors +0.5pp", ComparedMetric::Errors, 0.0, 0.005);
     }
 
     #[test]
@@ -333,6 +337,7 @@ mod tests {
         check("p999 +1%", "did you mean `p99`?");
         check("latency +1%", "those are p50, p95, p99, rate, errors");
         check("rate +5ms", "takes one only");
+        check("rate +5pp", "takes one only");
         check("p99 +5% +6%", "two of a kind");
         check(
             "p99 10",

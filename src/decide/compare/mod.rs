@@ -34,15 +34,18 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::clock::Utc;
 use crate::outcome::{
-    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparisonMethod,
+    ChangeVerdict, ComparedFigure, ComparedMetric, ComparedRow, ComparedRun, ComparisonMethod,
     ComparisonOutcome, ComparisonVerdict, Packed, RUNS_AS_UNITS, RunSample, SampleKey, SampleRow,
     SampleSlot, SteadyPart, WholeFigures,
 };
 use crate::units::{few_of, format_latency, format_percent, ns_of_ms, plural, tidy};
+use estimate::ALPHA;
+use few::Share;
 use figures::{MeasuredFigure, RowOfSides, Side};
 use steady::{RUN_SECS, Steady, files_of, length};
-use verdict::{ALPHA, Claim, Decided, decide};
+use verdict::{Claim, Decided, decide};
 
 pub use gate::{Objection, is_comparable, objections};
 pub use margin::{Tolerance, Tolerances, selectors_of};
@@ -215,6 +218,7 @@ fn of_rows(
     run.total = SampleRow {
         key: run.total.key,
         whole,
+        request_bytes: None,
         slots: slots.into_values().collect(),
     };
     run
@@ -315,6 +319,13 @@ struct OpenFigure {
     /// It decides where it is worse or better, and else is only shown: few runs have the
     /// calls to say that it is equivalent.
     is_alarm: bool,
+    /// The errors of an operation that makes too few calls for more: it decides where it
+    /// is beyond its margin, and those of all such operations share a part of the wrong
+    /// answers of their own (that of counts).
+    is_rare: bool,
+    /// Of runs too short for batches, which can tell nothing but what is far beyond the
+    /// margin.
+    is_rough: bool,
     /// The side of which a run had no success at all: that is decided by itself.
     without_success: Option<Side>,
 }
@@ -403,12 +414,28 @@ impl Setting<'_> {
             let is_large = role.is_large && (sides.is_by_time() || self.steady.is_err());
             let is_known = is_large || is_own;
             let mut measured = sides.measured(metric);
+            let mut is_rough = false;
             if is_known && self.method != ComparisonMethod::SideBySide {
                 measured.estimate = sides.estimate(metric);
                 if measured.estimate.is_none() {
                     measured.spread = sides.spread(metric);
+                    measured.estimate = sides.of_few_pieces(metric);
+                    is_rough = measured.estimate.is_some();
                 }
             }
+            let is_rare = !is_known
+                && metric == ComparedMetric::Errors
+                && self.method != ComparisonMethod::SideBySide;
+            if is_rare {
+                measured.estimate = sides.errors_of_few_calls();
+            }
+            // No call of an operation failed: how many calls there were is a question of
+            // all calls, and is asked of them.
+            let is_without_error = metric == ComparedMetric::Errors
+                && !role.is_total
+                && !is_own
+                && measured.base == Some(0.0)
+                && measured.new == Some(0.0);
             let margin = self.tolerances.margin(metric, role.key);
             let (base, new) = (measured.base.unwrap_or(1.0), measured.new.unwrap_or(1.0));
             let is_of_those = match metric {
@@ -417,7 +444,8 @@ impl Setting<'_> {
                 ComparedMetric::P99 => false,
             };
             let is_wished = is_of_those || self.tolerances.names(metric);
-            let may_decide = !role.is_only && (role.is_large && is_wished || is_own);
+            let may_decide =
+                !role.is_only && (role.is_large && is_wished && !is_without_error || is_own);
             let without_success = (role.is_total && metric == ComparedMetric::Errors)
                 .then(|| sides.without_success())
                 .flatten();
@@ -432,6 +460,8 @@ impl Setting<'_> {
                     && metric == ComparedMetric::P99
                     && is_open_to_claims
                     && !decides,
+                is_rare,
+                is_rough,
                 measured,
                 without_success,
             }
@@ -446,6 +476,9 @@ impl Setting<'_> {
         let together = open.iter().flatten().filter(may_decide);
         let together = together.filter_map(OpenFigure::candidate);
         let mut together = decide(together.collect()).into_iter();
+        let rare = open.iter().flatten().filter(|open| open.is_rare);
+        let rare = rare.filter_map(OpenFigure::candidate);
+        let mut rare = decide(rare.collect()).into_iter();
         for (row, of_row) in rows.iter_mut().zip(open) {
             for mut open in of_row {
                 let alone = |candidate| decide(vec![candidate]).pop();
@@ -460,8 +493,14 @@ impl Setting<'_> {
                             false => alone(candidate),
                         }
                     }
+                    Some(_) if open.is_rare => {
+                        let decided = rare.next().filter(Decided::is_beyond);
+                        open.decides |= decided.is_some();
+                        decided
+                    }
                     Some(candidate) => alone(candidate),
                 };
+                let decided = decided.filter(|of| !open.is_rough || of.is_beyond());
                 row.figures.push(self.figure(open, decided));
             }
             reshape(row);
@@ -497,7 +536,8 @@ impl Setting<'_> {
         let verdict = of_side.map(|(verdict, _)| verdict).or(verdict);
         let bounds = decided
             .as_ref()
-            .map(|decided| decided.estimate.interval(alpha));
+            .map(|decided| decided.estimate.interval(alpha))
+            .map(|bounds| possible(metric, bounds, measured.errors, alpha));
         let of_change = |change: f64| of_change(metric, change);
         let detectable = decided
             .as_ref()
@@ -509,6 +549,8 @@ impl Setting<'_> {
             of_offered: measured.of_offered,
             base: measured.base.map(tidy),
             new: measured.new.map(tidy),
+            base_runs: measured.of_runs[0].iter().copied().map(tidy).collect(),
+            new_runs: measured.of_runs[1].iter().copied().map(tidy).collect(),
             change: match &decided {
                 Some(decided) => of_change(decided.estimate.change()),
                 None => plain_change(metric, measured.base, measured.new),
@@ -524,7 +566,7 @@ impl Setting<'_> {
             detectable: detectable.and_then(of_change).filter(|_| is_unclear),
             why: match of_side {
                 Some((_, why)) => Some(why.to_string()),
-                None if is_unclear => Some(self.why(&measured, scale(metric, margin), detectable)),
+                None if is_unclear => Some(self.why(metric, &measured, margin, detectable)),
                 None if verdict.is_none() && !is_known => self.why_undecided(&measured),
                 None => None,
             },
@@ -542,7 +584,32 @@ impl Setting<'_> {
     }
 
     /// Why too little is known, and what would help.
-    fn why(&self, measured: &MeasuredFigure, margin: f64, detectable: Option<f64>) -> String {
+    fn why(
+        &self,
+        metric: ComparedMetric,
+        measured: &MeasuredFigure,
+        margin: f64,
+        detectable: Option<f64>,
+    ) -> String {
+        let few = measured.estimate.as_ref();
+        if let Some((needed, n)) = few.and_then(|of| of.calls_without_error(margin)) {
+            return format!(
+                "no call failed, and {} a side are too few to say that at most {} do: it takes {}",
+                plural(n, "call", "calls"),
+                format_percent(margin),
+                plural(needed, "call", "calls"),
+            );
+        }
+        let margin = scale(metric, margin);
+        if metric.quantile().is_some() && (measured.base.is_none() || measured.new.is_none()) {
+            return match self.steady {
+                _ if !measured.has_success => "no call of one side succeeded".to_string(),
+                Err(why) => format!(
+                    "a percentile of some of the operations takes histograms by time, and {why}"
+                ),
+                Ok(_) => "no call succeeded for some of the time".to_string(),
+            };
+        }
         let steady = match self.steady {
             Ok(steady) => steady,
             Err(why) if self.method != ComparisonMethod::Runs => return why.clone(),
@@ -633,6 +700,20 @@ fn is_large(row: &SampleRow, run: &RunSample) -> bool {
         false => ended(&run.total),
     };
     ended(row) >= DECIDING_SHARE * n_all
+}
+
+/// Where no call of a side failed, its share cannot fall, and that of the other can rise by
+/// no more than there are calls: means of a few runs do not know that.
+fn possible(
+    metric: ComparedMetric,
+    (low, high): (f64, f64),
+    [base, new]: [Share; 2],
+    alpha: f64,
+) -> (f64, f64) {
+    match metric {
+        ComparedMetric::Errors => (low.max(-base.most(alpha)), high.min(new.most(alpha))),
+        _ => (low, high),
+    }
 }
 
 /// A change in the scale of estimates.
@@ -837,6 +918,27 @@ fn apart(row: &ComparedRow, whose: &str) -> Option<String> {
     ))
 }
 
+/// All runs of one side began when those of the other were over, as far as it is known.
+fn is_one_after_the_other(comparison: &ComparisonOutcome) -> bool {
+    let starts = |side: &[ComparedRun]| -> Option<(Utc, Utc)> {
+        let starts = side.iter().map(|run| Utc::parse_rfc3339(&run.started_at));
+        let starts = starts.collect::<Option<Vec<Utc>>>()?;
+        Some((*starts.iter().min()?, *starts.iter().max()?))
+    };
+    let (Some(base), Some(new)) = (starts(&comparison.base), starts(&comparison.new)) else {
+        return false;
+    };
+    let length = comparison
+        .steady
+        .as_ref()
+        .map_or(0.0, |steady| steady.to_secs);
+    let is_after = |late: Utc, early: Utc| {
+        let ms = late.unix_ms().saturating_sub(early.unix_ms());
+        ms > 0 && ms as f64 >= length * 1e3
+    };
+    is_after(new.0, base.1) || is_after(base.0, new.1)
+}
+
 /// Of several runs a side.
 fn of_runs(comparison: &ComparisonOutcome, n_runs: usize) -> Vec<String> {
     let mut notices = Vec::new();
@@ -847,15 +949,7 @@ fn of_runs(comparison: &ComparisonOutcome, n_runs: usize) -> Vec<String> {
             if n_runs == 1 { "says" } else { "say" },
         ));
     }
-    let base = comparison.base.iter().map(|run| (&run.started_at, true));
-    let new = comparison.new.iter().map(|run| (&run.started_at, false));
-    let mut order: Vec<(&String, bool)> = base.chain(new).collect();
-    order.sort_unstable();
-    let n_turns = order
-        .windows(2)
-        .filter(|pair| pair[0].1 != pair[1].1)
-        .count();
-    if n_turns < 2 && n_runs > 1 {
+    if n_runs > 1 && is_one_after_the_other(comparison) {
         notices.push(
             "all runs of one side were made before those of the other: what the machine changed meanwhile looks like the server's; make them in turn (base, new, base, new)"
                 .to_string(),

@@ -97,6 +97,7 @@ pub(super) fn run_of(slots: Vec<SampleSlot>, file: String) -> RunSample {
             rate_per_sec: Some(CALLS_A_SECOND as f64),
             percentiles_ms: [Some(10.0), Some(15.0), Some(30.0)],
         },
+        request_bytes: None,
         slots,
     };
     let secs = total.slots.last().map_or(0, |slot| slot.number + 1);
@@ -729,6 +730,175 @@ fn runs_that_are_all_worse_are_worse_however_they_vary() {
     }
 }
 
+/// Where no call failed, how many there were decides what that says.
+#[test]
+fn no_error_in_few_calls_is_not_enough_data() {
+    for (n, expected) in [
+        (3, ChangeVerdict::NotEnoughData),
+        (70, ChangeVerdict::Equivalent),
+    ] {
+        let [base, new] = [false, true].map(|is_new| in_turn(is_new, &[(n, 20.0, 0.0); 3]));
+        let found = compare(&base, &new, &Tolerances::default());
+        let errors = errors_of(&found);
+        assert_eq!(errors.verdict, Some(expected), "{errors:?}");
+        let (low, high) = errors.interval;
+        assert!(low.is_some_and(|low| low < 0.0) && high.is_some_and(|high| high > 0.0));
+        let why = errors.why.as_deref().unwrap_or_default();
+        assert_eq!(why.contains("it takes 3,839 calls"), n == 3, "{why}");
+    }
+    // Of one operation among others it is not asked.
+    let found = of_pair(
+        with_flow("a.json", 1.0, 3.0),
+        with_flow("bb.json", 1.0, 3.0),
+    );
+    let decides = |label| figure(&found, label, ComparedMetric::Errors).decides;
+    assert!(
+        decides("all calls") && !decides("tools/call login"),
+        "{found:#?}"
+    );
+}
+
+/// It makes too few calls to be decided by itself, and is in no share of all calls.
+#[test]
+fn an_operation_of_few_calls_that_always_fails_is_worse() {
+    let run = |file: &str, ok: u64, failed: u64| {
+        let mut run = with_flow(file, 1.0, 3.0);
+        let rare = &mut run.operations[1].whole;
+        (rare.started, rare.ok, rare.failed) = (ok + failed, ok, failed);
+        run
+    };
+    let rare = |found: &ComparisonOutcome| {
+        let rare = figure(found, "tools/call rare", ComparedMetric::Errors);
+        (rare.decides, rare.verdict)
+    };
+    let worse = (true, Some(ChangeVerdict::Worse));
+    let none = (false, None);
+    for (ok, failed, expected) in [(0, 9, worse), (8, 1, none), (0, 2, none)] {
+        let found = of_pair(run("a.json", ok + failed, 0), run("bb.json", ok, failed));
+        assert_eq!(rare(&found), expected, "{ok} {failed}");
+        let is_worse = found.verdict == ComparisonVerdict::Worse;
+        assert_eq!(is_worse, expected == worse, "{found:#?}");
+    }
+    // Three calls of each run are nine of a side, where all runs agree.
+    let base = ["a", "bb", "ccc"].map(|file| run(file, 3, 0));
+    let new = ["dddd", "eeeee", "ffffff"].map(|file| run(file, 0, 3));
+    assert_eq!(rare(&compare(&base, &new, &Tolerances::default())), worse);
+    let back = compare(&new, &base, &Tolerances::default());
+    assert_eq!(rare(&back), (true, Some(ChangeVerdict::Better)));
+    let mut some = new.clone();
+    some[1] = run("eeeee", 3, 0);
+    assert_eq!(rare(&compare(&base, &some, &Tolerances::default())), none);
+}
+
+/// Runs that are too short for batches tell nothing but what nobody can miss.
+#[test]
+fn a_short_run_that_is_five_times_slower_is_worse() {
+    let short = Process { secs: 7, ..STEADY };
+    let slower = Process {
+        scale: 5.0,
+        ..short
+    };
+    let found = pair(short, slower, 1);
+    assert!(found.steady.is_none());
+    let p50 = figure(&found, "all calls", ComparedMetric::P50);
+    assert_eq!(p50.verdict, Some(ChangeVerdict::Worse), "{p50:?}");
+    assert!(p50.interval.0.is_some_and(|low| low > 1.0), "{p50:?}");
+    let back = pair(slower, short, 1);
+    assert_eq!(verdict(&back, ComparedMetric::P50), ChangeVerdict::Better);
+    let alike = pair(short, short, 1);
+    let p50 = figure(&alike, "all calls", ComparedMetric::P50);
+    assert_eq!(p50.verdict, Some(ChangeVerdict::NotEnoughData));
+    assert_eq!(p50.interval, (None, None));
+}
+
+#[test]
+fn short_runs_of_one_process_are_seldom_worse() {
+    for (secs, phi) in [(5, 0.9), (8, 0.9), (14, 0.7)] {
+        let process = Process {
+            secs,
+            phi,
+            ..STEADY
+        };
+        let n = n_seeds(8, 50);
+        let n_worse = count(process, process, n, |it| {
+            it.verdict == ComparisonVerdict::Worse
+        });
+        assert!(n_worse <= most_of(0.02, n), "{n_worse} of {n} of {secs} s");
+    }
+}
+
+/// Whatever the means of a few runs say.
+#[test]
+fn what_cannot_be_is_in_no_interval() {
+    let base = in_turn(false, &[(100, 20.0, 0.0); 3]);
+    let new = [(100, 20.0, 0.0), (100, 20.0, 0.0), (100, 20.0, 0.5)];
+    let found = compare(&base, &in_turn(true, &new), &Tolerances::default());
+    let errors = errors_of(&found);
+    assert_eq!(errors.verdict, Some(ChangeVerdict::NotEnoughData));
+    assert!(
+        errors.interval.0.is_some_and(|low| low > -0.002),
+        "{errors:?}"
+    );
+    assert_eq!(errors.base_runs, [0.0; 3]);
+    assert!(errors.new_runs[2] > 0.4 && errors.new_runs[..2] == [0.0; 2]);
+}
+
+/// Runs beside each other are no runs before those of the other side.
+#[test]
+fn runs_at_the_same_time_are_not_one_after_the_other() {
+    let told = |base: [u64; 2], new: [u64; 2]| {
+        let [base, new] = [(false, base), (true, new)].map(|(is_new, starts)| {
+            let mut runs = in_turn(is_new, &[(100, 20.0, 0.0); 2]);
+            for (run, secs) in runs.iter_mut().zip(starts) {
+                run.facts.started_at = format!("2026-11-26T12:{:02}:{:02}Z", secs / 60, secs % 60);
+            }
+            runs
+        });
+        let found = compare(&base, &new, &Tolerances::default());
+        found
+            .notices
+            .iter()
+            .any(|notice| notice.contains("make them in turn"))
+    };
+    assert!(told([0, 60], [120, 180]));
+    assert!(told([120, 180], [0, 60]));
+    assert!(!told([0, 120], [60, 180]));
+    assert!(!told([0, 0], [0, 0]));
+    assert!(!told([0, 2], [1, 3]));
+    assert!(!told([0, 1], [2, 3]));
+}
+
+/// Percentiles of some of the operations cannot be added from whole ones.
+#[test]
+fn a_reason_is_one_that_holds() {
+    let with = |file: &str, labels: &[&str]| {
+        let mut run = with_flow(file, 1.0, 3.0);
+        run.total.slots.truncate(8);
+        run.shape.planned_secs = Some(8.0);
+        run.flows.clear();
+        run.operations
+            .retain(|row| labels.contains(&row.key.label.as_str()));
+        run.operations
+            .iter_mut()
+            .for_each(|row| row.slots.truncate(8));
+        run
+    };
+    let (login, whoami) = ("tools/call login", "tools/call whoami");
+    let base = ["a", "bb", "ccc"].map(|file| with(file, &[login, whoami]));
+    let new = ["dddd", "eeeee", "ffffff"].map(|file| with(file, &[login]));
+    let found = compare(&base, &new, &Tolerances::default());
+    let p50 = figure(&found, "all calls", ComparedMetric::P50);
+    assert_eq!(
+        (p50.base, p50.verdict),
+        (None, Some(ChangeVerdict::NotEnoughData))
+    );
+    let why = p50.why.as_deref().unwrap_or_default();
+    assert!(
+        why.contains("takes histograms by time") && why.contains("run at least"),
+        "{why}"
+    );
+}
+
 #[test]
 fn an_interval_that_bounds_nothing_is_not_shown() {
     for change in [-15.0, 15.0, f64::NEG_INFINITY, f64::INFINITY, f64::NAN] {
@@ -875,6 +1045,7 @@ fn with_flow(file: &str, of_calls: f64, of_flow: f64) -> RunSample {
             ..SampleKey::default()
         },
         whole,
+        request_bytes: None,
         slots: slots.to_vec(),
     };
     let few = WholeFigures {
@@ -1149,6 +1320,7 @@ fn two_of(rare_ms: [f64; 2], is_by_time: bool) -> RunSample {
                 rate_per_sec: Some(100.0),
                 percentiles_ms: [Some(10.0); 3],
             },
+            request_bytes: None,
             slots: slots.to_vec(),
         }
     };

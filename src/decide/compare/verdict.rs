@@ -6,11 +6,8 @@
 //! *worse* and *better*, then what is left for *small change*. *Equivalent* is claimed
 //! of each by itself (two one-sided tests; Schuirmann, 1987).
 
-use super::estimate::Estimate;
+use super::estimate::{ALPHA, Estimate};
 use crate::outcome::ChangeVerdict;
-
-/// The share of wrong answers.
-pub(super) const ALPHA: f64 = 0.05;
 
 /// A change with its margin: in the scale of the estimate, above 0.
 #[derive(Debug, Clone, PartialEq)]

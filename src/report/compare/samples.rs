@@ -56,6 +56,7 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
             ..SampleKey::default()
         },
         whole: whole(&report.totals),
+        request_bytes: None,
         slots: slots((StoredKind::Total, [None; 5]))?,
     };
     add_dropped(&mut total.slots, report, slot_secs.unwrap_or(1.0));
@@ -71,8 +72,10 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
         let names = [&key.subject, &key.name, &key.flow, &key.population].map(Option::as_deref);
         let [subject, name, flow, population] = names;
         let names = [Some(&*key.method), subject, name, flow, population];
+        let bytes = operation.bytes.as_ref();
         Ok(SampleRow {
             whole: whole(&operation.figures),
+            request_bytes: bytes.map(|bytes| bytes.request.mean),
             slots: slots((StoredKind::Call, names))?,
             key,
         })
@@ -89,6 +92,7 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
                 percentiles_ms: percentiles_ms(&flow.busy),
                 ..whole(&flow.figures)
             },
+            request_bytes: None,
             slots: slots((StoredKind::FlowBusy, [None, None, None, name, population]))?,
         })
     });
@@ -104,6 +108,7 @@ pub fn sample(report: &Report, file: &str) -> Result<RunSample, String> {
                 started: offered(population.figures.started, population.arrivals_dropped),
                 ..whole(&population.figures)
             },
+            request_bytes: None,
             slots: slots((StoredKind::Total, [None, None, None, None, name]))?,
         })
     });

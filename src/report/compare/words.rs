@@ -20,10 +20,7 @@ pub(in crate::report) fn answer(outcome: &ComparisonOutcome) -> String {
                 .to_string()
         }
         ComparisonVerdict::Worse => format!("worse: {}", with(ChangeVerdict::Worse)),
-        ComparisonVerdict::Unclear => {
-            let of = with(ChangeVerdict::NotEnoughData);
-            format!("nothing is known to be worse, and there is not enough data on {of}")
-        }
+        ComparisonVerdict::Unclear => unclear(outcome),
         ComparisonVerdict::NotWorse => {
             let better = with(ChangeVerdict::Better);
             let small = with(ChangeVerdict::SmallChange);
@@ -49,6 +46,67 @@ pub(in crate::report) fn answer(outcome: &ComparisonOutcome) -> String {
         }
         _ => answer,
     }
+}
+
+/// Of figures that look worse this comes first: that nothing is known is no good news then.
+fn unclear(outcome: &ComparisonOutcome) -> String {
+    let figures = |looks_worse: bool| {
+        figures_of(outcome, ChangeVerdict::NotEnoughData, true)
+            .filter(move |(_, figure)| may_be_worse(figure) == looks_worse)
+    };
+    let suspects = figures(true).map(|(row, figure)| {
+        let (base, new) = (value(figure, figure.base), value(figure, figure.new));
+        let runs = of_runs(figure).map_or(String::new(), |runs| format!(" ({runs})"));
+        format!("{} {base} → {new}{runs}", figure_name(row, figure))
+    });
+    let suspects = few_of(suspects, NAMED_MAX);
+    let others = few_of(
+        figures(false).map(|(row, figure)| figure_name(row, figure)),
+        NAMED_MAX,
+    );
+    match (suspects.is_empty(), others.is_empty()) {
+        (true, _) => {
+            format!("nothing is known to be worse, and there is not enough data on {others}")
+        }
+        (false, true) => format!("not decided, and perhaps worse: {suspects}"),
+        (false, false) => format!(
+            "not decided, and perhaps worse: {suspects}; there is not enough data on {others} either"
+        ),
+    }
+}
+
+/// It changed for the worse by more than its margin, as far as it is known: in what is
+/// compared, or in the figures that are shown.
+fn may_be_worse(figure: &ComparedFigure) -> bool {
+    let plain = figure
+        .base
+        .zip(figure.new)
+        .map(|(base, new)| match figure.metric {
+            ComparedMetric::Errors => new - base,
+            _ => new / base.max(1e-9) - 1.0,
+        });
+    let is_beyond = |change: f64| match figure.metric {
+        ComparedMetric::Errors => change > figure.margin,
+        _ if figure.metric.is_rise_worse() => change > figure.margin,
+        // As much less as the margin is more.
+        _ => (1.0 + change) * (1.0 + figure.margin) < 1.0,
+    };
+    [plain, figure.change].into_iter().flatten().any(is_beyond)
+}
+
+/// `0% in each base run, 0% to 50.3% in the new ones`.
+fn of_runs(figure: &ComparedFigure) -> Option<String> {
+    let range = |runs: &[f64]| {
+        let of = |choose: fn(f64, f64) -> f64| runs.iter().copied().reduce(choose);
+        let (least, most) = (of(f64::min)?, of(f64::max)?);
+        let (least, most) = (value(figure, Some(least)), value(figure, Some(most)));
+        Some(match least == most {
+            true => least,
+            false => format!("{least} to {most}"),
+        })
+    };
+    let (base, new) = (range(&figure.base_runs)?, range(&figure.new_runs)?);
+    Some(format!("{base} in the base's runs, {new} in the new ones"))
 }
 
 /// One operation alone is all calls, and would be the same once more.
@@ -79,7 +137,11 @@ pub(in crate::report) fn columns(outcome: &ComparisonOutcome) -> String {
 }
 
 /// The figures of this verdict that decide, or that do not.
-fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict, decides: bool) -> String {
+fn figures_of(
+    outcome: &ComparisonOutcome,
+    verdict: ChangeVerdict,
+    decides: bool,
+) -> impl Iterator<Item = (&ComparedRow, &ComparedFigure)> {
     let rows = match decides {
         true => outcome.rows.as_slice(),
         false => rows_told(outcome),
@@ -87,16 +149,21 @@ fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict, decides: bool) -> 
     let figures = rows
         .iter()
         .flat_map(|row| row.figures.iter().map(move |of| (row, of)));
-    let figures = figures.filter(|(_, of)| of.decides == decides && of.verdict == Some(verdict));
+    figures.filter(move |(_, of)| of.decides == decides && of.verdict == Some(verdict))
+}
+
+/// Their names and changes.
+fn named(outcome: &ComparisonOutcome, verdict: ChangeVerdict, decides: bool) -> String {
+    let figures = figures_of(outcome, verdict, decides);
     let named = figures.map(|(row, figure)| match figure.change {
-        Some(_) if verdict != ChangeVerdict::NotEnoughData => {
+        Some(_) => {
             format!(
                 "{} {}",
                 figure_name(row, figure),
                 change_and_interval(figure)
             )
         }
-        _ => figure_name(row, figure),
+        None => figure_name(row, figure),
     });
     few_of(named, NAMED_MAX)
 }
@@ -186,5 +253,71 @@ pub(in crate::report) fn value(figure: &ComparedFigure, value: Option<f64>) -> S
         ComparedMetric::Rate => format_rate(value),
         ComparedMetric::Errors => format_percent(value),
         _ => format_latency(ns_of_ms(value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn outcome(figures: &[Value]) -> ComparisonOutcome {
+        let figure = |(of, figure): (&Value, Value)| {
+            let mut figure = figure;
+            let given = of.as_object().expect("an object");
+            for (key, value) in given {
+                figure[key] = value.clone();
+            }
+            figure
+        };
+        let plain = json!({
+            "metric": "p50", "base": 20.0, "new": 20.4, "change": 0.02, "interval": [null, null],
+            "confidence": 0.95, "margin": 0.05, "decides": true, "verdict": "not_enough_data",
+            "detectable": null, "why": null,
+        });
+        let figures: Vec<Value> = figures
+            .iter()
+            .map(|of| figure((of, plain.clone())))
+            .collect();
+        let outcome = json!({
+            "verdict": "unclear", "method": "runs", "base": [], "new": [], "steady": null,
+            "rows": [{
+                "label": "all calls", "name": null, "flow": null, "population": null,
+                "figures": figures, "shape": null,
+            }],
+            "only_base": [], "only_new": [], "notices": [],
+        });
+        serde_json::from_value(outcome).expect("an outcome")
+    }
+
+    #[test]
+    fn what_looks_worse_comes_first_where_nothing_is_decided() {
+        let errors = json!({
+            "metric": "errors", "base": 0.0, "new": 0.16, "change": 0.0, "margin": 0.001,
+            "base_runs": [0.0, 0.0], "new_runs": [0.0, 0.32],
+        });
+        let slower = json!({"metric": "p95", "base": 20.0, "new": 45.0, "change": 1.25});
+        let less = json!({"metric": "rate", "base": 100.0, "new": 90.0, "change": -0.1});
+        let more = json!({"metric": "rate", "base": 100.0, "new": 150.0, "change": 0.5});
+        let check = |figures: &[&Value], expected: &str| {
+            let figures: Vec<Value> = figures.iter().map(|of| (*of).clone()).collect();
+            assert_eq!(answer(&outcome(&figures)), expected);
+        };
+        check(
+            &[&json!({}), &errors],
+            "not decided, and perhaps worse: errors of all calls 0% → 16% (0% in the base's runs, \
+             0% to 32% in the new ones); there is not enough data on p50 of all calls either",
+        );
+        check(
+            &[&slower, &less],
+            "not decided, and perhaps worse: p95 of all calls 20.0 ms → 45.0 ms, rate of all \
+             calls 100/s → 90.0/s",
+        );
+        check(
+            &[&json!({}), &more],
+            "nothing is known to be worse, and there is not enough data on p50 of all calls, \
+             rate of all calls",
+        );
     }
 }
