@@ -704,6 +704,24 @@ fn runs_of_few_calls_are_held_against_others_in_one_unit() {
     assert_ne!(found.verdict, ComparisonVerdict::Worse, "{found:#?}");
 }
 
+/// Of batches of 96 calls no 99th percentile is known, of batches of 104 it is.
+#[test]
+fn sides_of_a_few_calls_more_mirror() {
+    for (n_base, n_new) in [(1, 2), (2, 2), (3, 3), (5, 5), (5, 1)] {
+        let base = in_turn(false, &vec![(25, 20.0, 0.0); n_base]);
+        let new = in_turn(true, &vec![(23, 40.0, 0.0); n_new]);
+        let p99 = |base: &[RunSample], new: &[RunSample]| {
+            let found = compare(base, new, &Tolerances::default());
+            let figure = figure(&found, "all calls", ComparedMetric::P99);
+            figure.change.expect("a change")
+        };
+        let (there, back) = (p99(&base, &new), p99(&new, &base));
+        assert!((0.9..1.1).contains(&there), "{n_base} {n_new}: {there}");
+        let product = (1.0 + there) * (1.0 + back);
+        assert!((product - 1.0).abs() < 1e-4, "{n_base} {n_new}: {product}");
+    }
+}
+
 /// The new version varies more than the base: that does not hide that all its runs are
 /// worse.
 #[test]

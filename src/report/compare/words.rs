@@ -64,7 +64,7 @@ fn unclear(outcome: &ComparisonOutcome) -> String {
         figures(false).map(|(row, figure)| figure_name(row, figure)),
         NAMED_MAX,
     );
-    match (suspects.is_empty(), others.is_empty()) {
+    let answer = match (suspects.is_empty(), others.is_empty()) {
         (true, _) => {
             format!("nothing is known to be worse, and there is not enough data on {others}")
         }
@@ -72,6 +72,10 @@ fn unclear(outcome: &ComparisonOutcome) -> String {
         (false, false) => format!(
             "not decided, and perhaps worse: {suspects}; there is not enough data on {others} either"
         ),
+    };
+    match named(outcome, ChangeVerdict::SmallChange, true) {
+        small if small.is_empty() => answer,
+        small => format!("{answer}; small change: {small}"),
     }
 }
 
@@ -298,6 +302,7 @@ mod tests {
             "base_runs": [0.0, 0.0], "new_runs": [0.0, 0.32],
         });
         let slower = json!({"metric": "p95", "base": 20.0, "new": 45.0, "change": 1.25});
+        let small = json!({"verdict": "small_change", "change": 0.04, "interval": [0.01, 0.07]});
         let less = json!({"metric": "rate", "base": 100.0, "new": 90.0, "change": -0.1});
         let more = json!({"metric": "rate", "base": 100.0, "new": 150.0, "change": 0.5});
         let check = |figures: &[&Value], expected: &str| {
@@ -313,6 +318,11 @@ mod tests {
             &[&slower, &less],
             "not decided, and perhaps worse: p95 of all calls 20.0 ms → 45.0 ms, rate of all \
              calls 100/s → 90.0/s",
+        );
+        check(
+            &[&slower, &small],
+            "not decided, and perhaps worse: p95 of all calls 20.0 ms → 45.0 ms; small change: p50 \
+             of all calls +4.0% (+1.0% to +7.0%)",
         );
         check(
             &[&json!({}), &more],
