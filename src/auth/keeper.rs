@@ -13,6 +13,7 @@ use super::renewal::Renewal;
 use super::tokens::{Ask, HeldToken, Tokens};
 use super::{FETCH_WAIT, Fault, Source, Stop, Token, Why};
 use crate::error::UserError;
+use crate::host::refused_by_system;
 use crate::http::{split_hint, with_hint};
 use crate::redact::{LiveSecrets, Secret};
 use crate::units::{format_duration, part_of};
@@ -101,7 +102,7 @@ impl Keeper {
             let thread = thread::Builder::new()
                 .name("tokens".to_string())
                 .spawn(move || keeping.run(&asks))
-                .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
+                .map_err(|error| refused_by_system("no thread", &error))?;
             keeper.threads.push(TokenThread {
                 thread,
                 is_left_alone,

@@ -9,6 +9,7 @@ use super::common::under_signals;
 use crate::auth::Fault;
 use crate::auth::oauth::{self, LoggedIn};
 use crate::error::{ErrorKind, UserError};
+use crate::host::refused_by_system;
 use crate::http::split_hint;
 use crate::network::Network;
 use crate::report::LiveChoice;
@@ -44,7 +45,7 @@ pub(super) fn log_in(
         let login = oauth::login(&wish, &url, &network, timeout, &mut ask);
         drop(tell.send(LoginNews::Done(Box::new(login))));
     });
-    started.map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
+    started.map_err(|error| refused_by_system("no thread", &error))?;
     let ask = |address: &str| {
         let minutes = oauth::BROWSER_TIMEOUT.as_secs() / 60;
         terminal.print_notice(&format!(

@@ -9,6 +9,8 @@ use super::sinks::{export_notices, open_sinks};
 use crate::auth::oauth::login_command;
 use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
+use crate::http::RAISE_FILES;
+use crate::metrics::{ConnectFailure, Failure};
 use crate::outcome::{Ended, GateGrade};
 use crate::report::{CauseCount, Report, ReportKind, build, deliver, load_in_words};
 use crate::scenario::{self, HistogramMode, TokenOrigin};
@@ -183,6 +185,7 @@ fn no_session(report: &Report, origin: Option<&TokenOrigin>) -> UserError {
     match origin.filter(|_| id.starts_with("http.401")) {
         _ if is_of_scope(id) => error.hint(of_scope(origin, None)),
         Some(origin) => error.hint(of_origin(origin)),
+        None if id == Failure::Connect(ConnectFailure::NoResources).id() => error.hint(RAISE_FILES),
         None => error
             .hint("the server answered before the load began: look at its log for what changed"),
     }

@@ -19,10 +19,11 @@ use crate::address;
 use crate::error::UserError;
 use crate::http::{
     CHECK_CERTIFICATE, CHECK_PATH, CHECK_PORT, CHECK_PROXY, Endpoint, GIVE_CERTIFICATE,
-    NotFollowed, START_SERVER, Trouble, no_connection, split_hint,
+    NotFollowed, RAISE_FILES, START_SERVER, Trouble, no_connection, split_hint,
 };
 use crate::metrics::{
-    ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure, TokenError,
+    ConnectFailure, ConnectionFailure, Failure, ProtocolFailure, SessionFailure, TimeoutPhase,
+    TokenError,
 };
 use crate::outcome::StreamOffer;
 use crate::protocol::{
@@ -32,7 +33,7 @@ use crate::protocol::{
     judge_second_probe,
 };
 use crate::scheduler::{Wake, sleep_until};
-use crate::units::{format_count, format_duration};
+use crate::units::{format_bytes, format_count, format_duration};
 
 /// How often `server/discover` is sent at most: −32022 may name another
 /// revision, a redirect another path, and a server in trouble gets a moment.
@@ -67,6 +68,9 @@ const STREAM_WAIT: Duration = Duration::from_secs(2);
 
 /// The session that asked is ended within this.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
+/// No handshake has so much: what sends it is no slow server.
+const FLOOD_BYTES: u64 = 1 << 20;
 
 /// What was found.
 #[derive(Debug, Clone)]
@@ -736,6 +740,7 @@ impl Finder {
                     ConnectFailure::Refused => error
                         .hint(START_SERVER)
                         .hint("to see a report without a server, run with `--demo`"),
+                    ConnectFailure::NoResources => error.hint(RAISE_FILES),
                     ConnectFailure::Proxy => error
                         .hint(proxy_hint(message))
                         .hint("to go without a proxy, give `--no-proxy '*'`"),
@@ -773,8 +778,18 @@ impl Finder {
                 Some(hint) => no_session().hint(hint),
                 None => no_session(),
             },
-            Failure::Timeout(_) => UserError::could_not_run(format!("{url}: {message}"))
-                .hint("give the server more time with `--timeout`"),
+            Failure::Timeout(phase) => {
+                let error = UserError::could_not_run(format!("{url}: {message}"));
+                let (_, n_bytes) = self.session.traffic();
+                match *phase == TimeoutPhase::Reading || n_bytes >= FLOOD_BYTES {
+                    true => error.hint(format!(
+                        "the server sends, and its answer has no end ({} came so far): look at \
+                         what it sends, or give it more time with `--timeout`",
+                        format_bytes(n_bytes)
+                    )),
+                    false => error.hint("give the server more time with `--timeout`"),
+                }
+            }
             Failure::Protocol(ProtocolFailure::BadHttp) => {
                 let text = format!("{url} does not answer in HTTP/1.1: {message}");
                 let error = UserError::could_not_run(text);

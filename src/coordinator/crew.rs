@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, bounded, never};
 
 use crate::auth::Subscription;
 use crate::error::UserError;
+use crate::host::refused_by_system;
 use crate::load::{ArrivalSchedule, Segment};
 use crate::metrics::Recorder;
 use crate::user::{Budget, Script, WaitingArrivals};
@@ -99,7 +100,7 @@ impl Crew {
                 .spawn_scoped(scope, move || {
                     worker::run(&worker_options, &inbox, &events, &tell_pinned);
                 })
-                .map_err(|error| UserError::could_not_run(format!("no thread: {error}")))?;
+                .map_err(|error| refused_by_system("no thread", &error))?;
             crew.workers.push(handle);
             let is_pinned = pinned.recv().unwrap_or(false);
             crew.cpus.push(cpu.filter(|_| is_pinned));
@@ -140,13 +141,13 @@ impl Crew {
                 }
                 Ok(Word::End(end))
             }
-            Some(WorkerEvent::Failed(worker, why)) => Err(UserError::could_not_run(format!(
-                "{} cannot go on: {why}",
-                match self.role {
+            Some(WorkerEvent::Failed(worker, why)) => {
+                let name = match self.role {
                     CrewRole::Worker => self.role.name(worker),
                     CrewRole::Probe => "the probe".to_string(),
-                }
-            ))),
+                };
+                Err(refused_by_system(&format!("{name} cannot go on"), &why))
+            }
             None => Err(UserError::could_not_run(format!(
                 "{} ended unexpectedly",
                 match self.role {

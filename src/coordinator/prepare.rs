@@ -14,6 +14,7 @@ use crate::address;
 use crate::auth::Keeper;
 use crate::client::{Found, ListProgress, ServerSettings, find};
 use crate::error::{ErrorKind, UserError};
+use crate::host::refused_by_system;
 use crate::host::{self, Cpus, Need, Room, shortages};
 use crate::http::{Endpoint, resolve};
 use crate::marker::MarkerKey;
@@ -253,7 +254,7 @@ impl WayThere<'_> {
                 find(endpoint, choice, settings, wanted, shown)
             })
         }
-        .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
+        .map_err(|error| refused_by_system("the server cannot be asked", &error))?;
         if interrupts.is_pending() {
             return Err(UserError::new(
                 ErrorKind::Interrupted,

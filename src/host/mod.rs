@@ -21,7 +21,7 @@ pub use cpus::{Cpus, pin, raise_file_limit};
 #[cfg(test)]
 pub use facts::CpuFacts;
 pub use facts::{HostFacts, governors, read};
-pub use room::{Need, Room, shortages};
+pub use room::{Need, Room, refused_by_system, shortages};
 pub use stolen::{HostMeter, HostUse, read_again};
 
 #[cfg(test)]

@@ -5,10 +5,13 @@
 //! of [`Shortage`] with its text, its rule in [`shortages`], its test. What is unknown
 //! is short of nothing.
 
+use std::io;
+
 use super::advice::HostAdvice;
 use super::cgroup::{Group, memory_groups};
 use super::cpus::{Cpus, FILES_BESIDE, file_limits};
 use super::tree::Tree;
+use crate::error::UserError;
 use crate::units::{format_bytes, format_count};
 
 /// The stack of a task and the guard page below it are a mapping each.
@@ -195,9 +198,62 @@ impl Shortage {
     }
 }
 
+/// What the system refused before a load could begin, with the limit to look at where the
+/// cause is one. `what` is a fragment: `no thread`.
+pub fn refused_by_system(what: &str, error: &io::Error) -> UserError {
+    let refused = UserError::could_not_run(format!("{what}: {error}"));
+    match hint_of(error) {
+        Some(hint) => refused.hint(hint),
+        None => refused,
+    }
+}
+
+fn hint_of(error: &io::Error) -> Option<&'static str> {
+    match (error.kind(), error.raw_os_error()) {
+        // ENFILE and EMFILE.
+        #[cfg(unix)]
+        (_, Some(23)) => Some(
+            "all processes of this machine together have too many files open: end some, or raise \
+             `fs.file-max`",
+        ),
+        #[cfg(unix)]
+        (_, Some(24)) => Some(
+            "this process may open too few files: allow more in this shell, as with `ulimit -n 1024`",
+        ),
+        // A thread that the system does not start.
+        (io::ErrorKind::WouldBlock, _) => Some(
+            "this process may have too few threads (`ulimit -u`, `pids.max` of a container), or too \
+             little memory for their stacks (`ulimit -v`)",
+        ),
+        (io::ErrorKind::OutOfMemory, _) => Some(
+            "this process may have too little memory (`ulimit -v`, the limit of a container), or \
+             too few mappings of it (`vm.max_map_count`)",
+        ),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(unix)]
+    fn a_refusal_of_the_system_names_the_limit() {
+        for (number, hint) in [
+            (24, Some("ulimit -n")),
+            (23, Some("fs.file-max")),
+            (11, Some("ulimit -u")),
+            (12, Some("ulimit -v")),
+            (13, None),
+        ] {
+            let refused = refused_by_system("no thread", &io::Error::from_raw_os_error(number));
+            let said = refused.to_string();
+            assert!(said.starts_with("no thread: "), "{said}");
+            assert_eq!(refused.hints().is_empty(), hint.is_none(), "{said}");
+            assert!(hint.is_none_or(|hint| said.contains(hint)), "{said}");
+        }
+    }
 
     const NEED: Need = Need {
         connections: 40_000,

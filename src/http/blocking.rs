@@ -31,6 +31,7 @@ use crate::files::reason;
 use crate::metrics::ConnectFailure;
 use crate::network::{Network, ProxyChoice, ProxyWay};
 use crate::scheduler::begin_connect;
+use crate::units::{format_bytes, without_zeros};
 
 /// A client that reaches other hosts as the one at `target` is reached. The name that
 /// certificates must have in place of the host's holds for that host alone. It follows no
@@ -183,7 +184,8 @@ pub fn blocking_fault(url: &str, error: &ureq::Error) -> String {
             &format!("the proxy refuses: {why}"),
         ),
         ureq::Error::BodyExceedsLimit(limit) => {
-            format!("{url} answers with a body larger than {limit} bytes")
+            let limit = without_zeros(&format_bytes(*limit));
+            format!("{url} answers with a body larger than {limit}")
         }
         ureq::Error::LargeResponseHeader(..) => {
             format!("{url} does not answer in HTTP/1.1: the answer's headers are too large")

@@ -246,6 +246,10 @@ pub fn no_connection(failure: ConnectFailure, url: &str, why: &str) -> String {
 /// What to try where nobody listens.
 pub const START_SERVER: &str = "start the server first, or check the port";
 
+/// What to try where this machine has too little for a connection.
+pub const RAISE_FILES: &str =
+    "this machine has no more file descriptors or local ports for this process: see `ulimit -n`";
+
 /// What to try where nothing of MCP is at the path.
 pub const CHECK_PATH: &str = "check the path: most servers answer at `/mcp`, some at `/`";
 

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::error::{ErrorKind, UserError};
+use crate::host::refused_by_system;
 use crate::network::{Network, ZonedIp};
 
 /// Addresses of a host that are tried, at most.
@@ -175,9 +176,7 @@ fn on_a_thread(
             // Nobody may wait any more.
             drop(found.send(look_up()));
         })
-        .map_err(|error| {
-            UserError::could_not_run(format!("no thread to resolve names: {error}"))
-        })?;
+        .map_err(|error| refused_by_system("no thread to resolve names", &error))?;
     let mut waited = Duration::ZERO;
     loop {
         match finding.recv_timeout(LOOK_UP_STEP) {

@@ -48,7 +48,9 @@ pub use client::Client;
 pub use dial::{take_address_tallies, use_addresses};
 pub use endpoint::{Endpoint, NotFollowed, resolve};
 pub use exchange::{ClientCounters, Timing};
-pub use failure::{CHECK_PATH, CHECK_PORT, CHECK_PROXY, START_SERVER, Trouble, no_connection};
+pub use failure::{
+    CHECK_PATH, CHECK_PORT, CHECK_PROXY, RAISE_FILES, START_SERVER, Trouble, no_connection,
+};
 pub use hint::{split_hint, with_hint};
 pub use http1::Response;
 pub use lookup::HostName;

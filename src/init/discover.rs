@@ -11,6 +11,7 @@ use crate::client::{
 };
 use crate::clock::Utc;
 use crate::error::{ErrorKind, UserError};
+use crate::host::refused_by_system;
 use crate::http::resolve;
 use crate::metrics::Failure;
 use crate::network::Network;
@@ -110,7 +111,7 @@ pub fn discover(
             ..Offer::default()
         })
     })
-    .map_err(|error| UserError::could_not_run(format!("no poll or stack: {error}")))?;
+    .map_err(|error| refused_by_system("the server cannot be asked", &error))?;
     if !keep_going(None) {
         return Err(UserError::new(ErrorKind::Interrupted, "interrupted"));
     }

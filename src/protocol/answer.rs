@@ -107,7 +107,7 @@ pub struct Answer<'a> {
 /// # Errors
 /// The body is not our answer.
 pub fn read_json_reply<'a>(body: &'a [u8], expect: &Expect) -> Result<Answer<'a>, ProtocolFault> {
-    let text = std::str::from_utf8(body).map_err(|_| not_json(body))?;
+    let text = std::str::from_utf8(body).map_err(|_| ProtocolFault::not_json(body))?;
     let text = match body {
         // By far the usual: nothing around the message.
         [b'{', .., b'}'] => text,
@@ -136,7 +136,7 @@ pub fn read_json_reply<'a>(body: &'a [u8], expect: &Expect) -> Result<Answer<'a>
         }
         ControlFlow::Continue(())
     });
-    let looked = looked.ok_or_else(|| not_json(body))?;
+    let looked = looked.ok_or_else(|| ProtocolFault::not_json(body))?;
     match (answer, looked) {
         (Some(answer), _) => Ok(answer),
         (None, Looked::Cut) => Err(batch_too_large()),
@@ -202,7 +202,7 @@ pub(super) fn read_event<'a>(
     data: &'a [u8],
     expect: &Expect,
 ) -> Result<EventContent<'a>, ProtocolFault> {
-    let text = std::str::from_utf8(data.trim_ascii()).map_err(|_| not_json(data))?;
+    let text = std::str::from_utf8(data.trim_ascii()).map_err(|_| ProtocolFault::not_json(data))?;
     if !text.starts_with('[') {
         return read_message_of_event(text, expect);
     }
@@ -221,7 +221,7 @@ pub(super) fn read_event<'a>(
             }
         }
     });
-    match looked.ok_or_else(|| not_json(data))? {
+    match looked.ok_or_else(|| ProtocolFault::not_json(data))? {
         Looked::Enough => found,
         Looked::Cut => Err(batch_too_large()),
     }
@@ -374,8 +374,4 @@ fn wrong_id(id: Option<Id<'_>>, expect: &Expect) -> ProtocolFault {
         FaultKind::WrongId,
         format!("`{}` instead of `{}`", excerpt(came.as_bytes()), expect.id),
     )
-}
-
-fn not_json(body: &[u8]) -> ProtocolFault {
-    ProtocolFault::new(FaultKind::NotJson, excerpt(body))
 }

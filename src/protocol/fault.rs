@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
+
 use crate::text::{named, shown_part};
 
 named! {
@@ -63,6 +65,18 @@ impl ProtocolFault {
             kind,
             detail: detail.into(),
         }
+    }
+
+    /// Bytes that are not JSON. Where they are the beginning of it, that is told: whoever
+    /// sent them was cut off.
+    #[cold]
+    pub fn not_json(bytes: &[u8]) -> Self {
+        let what = excerpt(bytes);
+        let detail = match is_beginning_of_json(bytes) {
+            true => format!("it ends early: {what}"),
+            false => what,
+        };
+        Self::new(FaultKind::NotJson, detail)
     }
 
     /// A message beyond `limit_bytes`.
@@ -134,6 +148,18 @@ impl fmt::Display for ProtocolFault {
 }
 
 impl std::error::Error for ProtocolFault {}
+
+/// More is not looked at a second time: it is the worker that looks.
+const CUT_BYTES_MAX: usize = 1 << 20;
+
+/// Whether an object or a list begins there and nothing is wrong with it but that it has no
+/// end.
+fn is_beginning_of_json(bytes: &[u8]) -> bool {
+    let is_looked_at = bytes.len() <= CUT_BYTES_MAX;
+    let has_begun = matches!(bytes.trim_ascii_start(), [b'{' | b'[', ..]);
+    let read = || serde_json::from_slice::<IgnoredAny>(bytes);
+    is_looked_at && has_begun && read().is_err_and(|error| error.is_eof())
+}
 
 /// The most characters that an excerpt shows.
 const EXCERPT_MAX: usize = 500;

@@ -221,7 +221,7 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
 ) -> Result<Message<'a, R>, ProtocolFault> {
     let fault = |kind| ProtocolFault::new(kind, excerpt(text.as_bytes()));
     let envelope: Envelope<'a, R> =
-        Scan::whole(text, Envelope::read).ok_or_else(|| fault(why_no_object(text)))?;
+        Scan::whole(text, Envelope::read).ok_or_else(|| why_no_object(text))?;
     // An `error` of null beside a result, and a `result` of null beside an
     // error, come from JSON-RPC 1.0 and mean absence.
     let error = envelope.error.filter(|error| *error != "null");
@@ -263,13 +263,14 @@ pub(super) fn read_message<'a, R: ResultForm<'a>>(
 
 /// JSON of another type than an object is not a message.
 #[cold]
-fn why_no_object(text: &str) -> FaultKind {
+fn why_no_object(text: &str) -> ProtocolFault {
+    let no_message = || ProtocolFault::new(FaultKind::NotAMessage, excerpt(text.as_bytes()));
     let mut scan = Scan::new(text);
     match scan.peek() {
-        Some(b'{') => FaultKind::NotJson,
-        Some(b'[') => FaultKind::NotAMessage,
-        _ if scan.skip().is_some() => FaultKind::NotAMessage,
-        _ => FaultKind::NotJson,
+        Some(b'[') => no_message(),
+        Some(b'{') => ProtocolFault::not_json(text.as_bytes()),
+        _ if scan.skip().is_some() => no_message(),
+        _ => ProtocolFault::not_json(text.as_bytes()),
     }
 }
 

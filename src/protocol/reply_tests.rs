@@ -167,6 +167,18 @@ fn json_bodies() {
         ),
         ("", "not JSON: nothing"),
         ("<html>", "not JSON: <html>"),
+        (
+            r#"{"id":3,"result":{"#,
+            r#"not JSON: it ends early: {"id":3,"result":{"#,
+        ),
+        (
+            r#"[{"id":3,"result":{}"#,
+            r#"not JSON: it ends early: [{"id":3,"result":{}"#,
+        ),
+        (
+            r#"{"id":3,"result":{}}}"#,
+            r#"not JSON: {"id":3,"result":{}}}"#,
+        ),
     ] {
         check_json(body, expected);
     }

@@ -223,7 +223,12 @@ impl<'a> Document<'a> {
         let (root, errors) = DeTable::parse_recoverable(self.text);
         let is_duplicate = |error: &toml::de::Error| error.message().contains("duplicate key");
         if let Some(error) = errors.iter().find(|error| !is_duplicate(error)) {
-            self.report_syntax(error, error.message());
+            let message = error.message();
+            let message = match message.contains("recursion") {
+                true => "it nests too deeply",
+                false => message,
+            };
+            self.report_syntax(error, message);
             return None;
         }
         for error in &errors {

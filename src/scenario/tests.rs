@@ -473,6 +473,10 @@ fn syntax_is_one_fault_with_its_place() {
         "[settings]\nseed = 1\nseed = 2",
         &["a.toml:3:1: the key is given twice"],
     );
+    let deep = format!("[settings]\nseed = {}", "[".repeat(300));
+    let faults = faults_with(&deep, &with_url());
+    assert!(faults[0].starts_with("a.toml:2:"), "{faults:?}");
+    assert!(faults[0].ends_with("it nests too deeply"), "{faults:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the coordinator and its workers say to each other.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ pub enum WorkerEvent {
     /// All users have ended.
     Ended(Box<WorkerEnd>),
     /// The worker could not go on: why.
-    Failed(usize, String),
+    Failed(usize, io::Error),
 }
 
 /// What was recorded since the last tick.

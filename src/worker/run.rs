@@ -76,22 +76,24 @@ pub fn run(
     let is_pinned = options.cpu.is_some_and(crate::host::pin);
     // The receiver is gone only if the coordinator is.
     let _ = pinned.send(is_pinned);
-    let failed = |why| WorkerEvent::Failed(options.index, why);
+    let failed = |error| WorkerEvent::Failed(options.index, error);
     let mut worker = match Worker::start(options, inbox, events) {
         Ok(worker) => worker,
         Err(error) => {
-            let _ = events.send(failed(error.to_string()));
+            let _ = events.send(failed(error));
             return;
         }
     };
     // The other workers keep the channel open: the coordinator would wait for this one for
     // ever. Nothing of the worker is used after a panic, and its tasks end below.
-    let why = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
+    let error = match catch_unwind(AssertUnwindSafe(|| worker.run())) {
         Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_told_by_the_hook) => "it panicked, which is a fault of this program".to_string(),
+        Ok(Err(error)) => error,
+        Err(_told_by_the_hook) => {
+            io::Error::other("it panicked, which is a fault of this program")
+        }
     };
-    let _ = events.send(failed(why));
+    let _ = events.send(failed(error));
 }
 
 struct Worker<'a> {

@@ -171,6 +171,12 @@ fn check_other_request(kind: Flood, method: &'static str) {
     } else {
         let said = &finished.stderr;
         assert!(said.contains("timed out"), "{method}, {}: {said}", kind.0);
+        // More time would not help.
+        assert!(
+            said.contains("has no end ("),
+            "{method}, {}: {said}",
+            kind.0
+        );
     }
 }
 

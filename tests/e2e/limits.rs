@@ -495,6 +495,21 @@ fn a_report_beyond_the_largest_file_is_told_and_the_summary_shown() {
     assert!(!finished.dir.path().join("r.json").exists(), "{finished}");
 }
 
+/// Too few for a poll: the server is not even asked.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_may_open_next_to_nothing_is_told_so() {
+    let program = env!("CARGO_BIN_EXE_cargo-pmcp");
+    for command in ["run", "init", "try"] {
+        let script =
+            format!("ulimit -n 6; exec '{program}' loadtest {command} http://127.0.0.1:1/");
+        let finished = Program::other("sh", &["-c", &script]).run().expect_code(1);
+        let said = &finished.stderr;
+        assert!(said.contains("the server cannot be asked: "), "{said}");
+        assert!(said.contains("ulimit -n 1024"), "{said}");
+    }
+}
+
 #[test]
 #[cfg(target_os = "linux")]
 fn too_few_open_files_are_told_before_the_load_with_the_command() {
