@@ -51,6 +51,17 @@ impl AboveLimits {
         }
     }
 
+    /// With those of other values that are surely above, as far as buckets tell.
+    pub(super) fn with(&self, others: &Histogram) -> Self {
+        let above = |limit: u64| others.count_surely_over(limit);
+        let counted = self.counted.iter();
+        Self {
+            counted: counted
+                .map(|(limit, count)| (*limit, count + above(*limit)))
+                .collect(),
+        }
+    }
+
     /// Forgets the counts, and keeps the limits.
     pub(super) fn clear(&mut self) {
         self.counted.iter_mut().for_each(|(_, count)| *count = 0);

@@ -232,6 +232,13 @@ impl Histogram {
         }
     }
 
+    /// How many values are above `limit_ns` even if each is the lowest of its bucket.
+    pub fn count_surely_over(&self, limit_ns: u64) -> u64 {
+        let above = |bucket: usize| value_of(bucket) > limit_ns;
+        let surely = self.buckets().filter(|(bucket, _)| above(*bucket));
+        surely.map(|(_, count)| count).sum()
+    }
+
     /// The buckets that hold anything, ascending: (highest value, count).
     pub fn recorded(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.buckets()

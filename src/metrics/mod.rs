@@ -16,6 +16,7 @@
 
 mod above;
 mod addresses;
+mod censored;
 mod codec;
 mod counters;
 mod failure;
@@ -37,6 +38,7 @@ mod waits;
 
 pub use above::{AboveLimits, Readings};
 pub use addresses::AddressTallies;
+pub use censored::CensoredReadings;
 pub use codec::Packed;
 pub use counters::Counters;
 pub use failure::{

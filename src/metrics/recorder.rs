@@ -8,9 +8,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::violations::{MESSAGE_CHARS_MAX, cut};
 use super::{
-    AboveLimits, AddressTallies, AnswerPieces, AnswerTimes, AskedWaits, Counters, Failure,
-    FailureCounts, Histogram, IsolationCounts, ListenTally, Readings, SlowCall, SlowestCalls,
-    Spread, TlsHandshakes, Traffic, Violations, WaitTally,
+    AboveLimits, AddressTallies, AnswerPieces, AnswerTimes, AskedWaits, CensoredReadings, Counters,
+    Failure, FailureCounts, Histogram, IsolationCounts, ListenTally, Readings, SlowCall,
+    SlowestCalls, Spread, TlsHandshakes, Traffic, Violations, WaitTally,
 };
 
 /// How a started request ended.
@@ -149,6 +149,21 @@ impl RowStats {
             histogram: response.unwrap_or(&self.service_ok),
             above: is_counted.then_some(&self.above),
         }
+    }
+
+    /// The same with the requests that the end of the run cut off, by their ages: the least
+    /// that its figures can be. `None` without such requests.
+    pub fn at_least(&self, are_intended: bool) -> Option<CensoredReadings> {
+        CensoredReadings::of(self.measured(are_intended), self.cancelled_age.as_ref()?)
+    }
+
+    /// How many of the requests that the end of the run cut off had waited longer than any
+    /// that succeeded took.
+    pub fn overdue(&self) -> u64 {
+        let ages = self.cancelled_age.as_ref();
+        ages.map_or(0, |ages| {
+            ages.count_surely_over(self.service_ok.max_ns().unwrap_or(0))
+        })
     }
 
     /// Requests that have ended by themselves.

@@ -63,6 +63,19 @@ pub(in crate::report) fn margin_text(margin: f64) -> String {
     format!("{share} {side}")
 }
 
+/// The value of a threshold beside its limit: `212 ms`, `>= 3.00 s` where it is the least that
+/// it can be, `-` where there is none.
+pub(in crate::report) fn value_text(threshold: &ThresholdFigures) -> String {
+    let sign = if threshold.at_least { ">= " } else { "" };
+    threshold.value.map_or_else(
+        || "-".to_string(),
+        |value| {
+            let value = measured_beside(threshold.unit, value, threshold.limit);
+            format!("{sign}{value}")
+        },
+    )
+}
+
 /// `p99 is 250 ms, to be < 200 ms: 25% beyond`, or why there is no value.
 pub(in crate::report) fn threshold_text(threshold: &ThresholdFigures) -> String {
     let ThresholdFigures {
@@ -73,7 +86,7 @@ pub(in crate::report) fn threshold_text(threshold: &ThresholdFigures) -> String 
         ..
     } = threshold;
     let mut text = match threshold.value {
-        Some(value) => format!("{metric} is {}", measured_beside(*unit, value, *limit)),
+        Some(_) => format!("{metric} is {}", value_text(threshold)),
         None => format!("{metric} has no value"),
     };
     text += &format!(", to be {comparison} {}", measured(*unit, *limit));

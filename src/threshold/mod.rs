@@ -5,6 +5,7 @@
 
 mod model;
 mod parse;
+mod unanswered;
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ pub use model::{
     ThresholdFigures,
 };
 pub use parse::{parse, parse_selector};
+pub use unanswered::{TIMEOUT, least_decides, least_text, overdue_text};
 
 use crate::metrics::Quantile;
 

@@ -150,6 +150,10 @@ pub struct ThresholdFigures {
     /// What was measured, as precisely as it decided; `null`: there was nothing to
     /// take it from, which is not kept.
     pub value: Option<f64>,
+    /// `value` is the least that it can be: calls that had no answer when the run ended had
+    /// waited so long. Left out where it is not, and in reports before schema 2.5.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub at_least: bool,
     /// How far within the limit the value is, as a share of the limit; below 0: so
     /// far beyond it. `null` without a value, where the limit is 0, and for `=` and
     /// `!=`.
@@ -168,6 +172,10 @@ pub struct ThresholdFigures {
     pub why: Option<String>,
     /// The run was ended early by it.
     pub aborted: bool,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Whether a run passes, by its thresholds.

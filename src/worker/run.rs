@@ -90,7 +90,7 @@ pub fn run(
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
         Err(_told_by_the_hook) => {
-            io::Error::other("it panicked, which is a fault of this program")
+            std::io::Error::other("it panicked, which is a fault of this program")
         }
     };
     let _ = events.send(failed(error));

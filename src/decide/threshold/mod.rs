@@ -10,17 +10,17 @@ use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::metrics::{
-    AboveLimits, Counters, Quantile, Readings, Recorder, RowStats, SettledArrivals, Sizes,
-    share_interval,
+    AboveLimits, Counters, Histogram, Quantile, Readings, Recorder, RowStats, SettledArrivals,
+    Sizes, share_interval,
 };
 use crate::outcome::{
     BreakingPoint, Ended, GateGrade, GateOutcome, Row, RowKind, Rows, StageOutcome,
 };
 use crate::threshold::{
     Comparison, INTERRUPTED, Limit, Metric, NOT_ISOLATED, Selector, SelectorKind, Severity,
-    Statistic, Threshold, ThresholdFigures,
+    Statistic, TIMEOUT, Threshold, ThresholdFigures, least_decides, least_text, overdue_text,
 };
-use crate::units::{format_rate, ms, plural, rate, share, tidy};
+use crate::units::{format_rate, ms, ns_of_ms, plural, rate, share, tidy};
 use crate::validity::LateEnd;
 
 /// Why a run without any success fails.
@@ -206,6 +206,8 @@ struct MetricValue {
     /// `Err`: why there is nothing to take it from.
     value: Option<Value>,
     why: Option<String>,
+    /// It is the least that it can be.
+    at_least: bool,
     /// How many values it was taken from.
     n: u64,
     interval: Option<[f64; 2]>,
@@ -279,6 +281,7 @@ fn judge_one(
         limit: limit_in_unit,
         unit: limit.unit(),
         value,
+        at_least: found.at_least,
         margin,
         severity: threshold.severity,
         grade,
@@ -326,9 +329,7 @@ fn find(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {
                 Some(name) => figures.rows.sum_of_population(RowKind::Handshake, name),
                 None => figures.rows.sum_of(RowKind::Handshake),
             };
-            let row = row.unwrap_or_default();
-            let measured = row.measured(false);
-            statistic_of(measured, *statistic, threshold.limit)
+            latency_of(&row.unwrap_or_default(), false, *statistic, threshold)
                 .unwrap_or_else(|| MetricValue::nothing("no session was opened"))
         }
         Metric::SessionsLost => match figures.counters.sessions_opened {
@@ -347,7 +348,7 @@ fn find(threshold: &Threshold, figures: &RunFigures<'_>) -> MetricValue {
         }
         Metric::BreakingPoint => find_breaking_point(threshold, figures),
         metric => match calls_of(threshold, figures) {
-            Ok((calls, length)) => find_of_calls(metric, threshold.limit, &calls, length, figures),
+            Ok((calls, length)) => find_of_calls(metric, threshold, &calls, length, figures),
             Err(why) => MetricValue::nothing(why),
         },
     }
@@ -383,11 +384,12 @@ fn calls_of(
 
 fn find_of_calls(
     metric: &Metric,
-    limit: Limit,
+    threshold: &Threshold,
     calls: &RowStats,
     length: Duration,
     figures: &RunFigures<'_>,
 ) -> MetricValue {
+    let limit = threshold.limit;
     let no_call = || {
         MetricValue::nothing(match calls.finished() {
             0 => "no call ended",
@@ -399,8 +401,8 @@ fn find_of_calls(
     }
     match metric {
         Metric::Latency(statistic) => {
-            let measured = calls.measured(figures.has_intended_starts);
-            statistic_of(measured, *statistic, limit).unwrap_or_else(no_call)
+            latency_of(calls, figures.has_intended_starts, *statistic, threshold)
+                .unwrap_or_else(no_call)
         }
         Metric::Bytes(statistic) => {
             let sizes = calls.sizes.as_ref();
@@ -418,10 +420,61 @@ fn find_of_calls(
                 Some(cause) => calls.failures.below(cause),
                 None => calls.failed,
             };
-            count_or_share(limit, failed, calls.finished())
+            let found = count_or_share(limit, failed, calls.finished());
+            let may_time_out = cause.as_deref().is_none_or(|cause| cause == TIMEOUT);
+            let overdue = if may_time_out { calls.overdue() } else { 0 };
+            let why = overdue_errors(threshold, (failed, calls.finished()), overdue);
+            MetricValue { why, ..found }
         }
         _ => MetricValue::nothing("it is not a figure of calls"),
     }
+}
+
+/// Of the latency of successful requests. Where those that the end of the run cut off make it
+/// certain that the limit is passed, the least that the statistic can be goes before that of
+/// the answered ones. `None`: there are no values.
+fn latency_of(
+    row: &RowStats,
+    are_intended: bool,
+    statistic: Statistic,
+    threshold: &Threshold,
+) -> Option<MetricValue> {
+    let limit = threshold.limit;
+    let answered = statistic_of(row.measured(are_intended), statistic, limit)?;
+    let least = row
+        .at_least(are_intended)
+        .and_then(|censored| statistic_of(censored.readings(), statistic, limit));
+    let Some((value, at_least)) = answered.value.zip(least.and_then(|it| it.value)) else {
+        return Some(answered);
+    };
+    let (of_value, of_least) = (compare(value, limit), compare(at_least, limit));
+    if !least_decides(threshold.comparison, of_value, of_least) {
+        return Some(answered);
+    }
+    let ages = row.cancelled_age.as_ref();
+    let oldest_ns = ages.and_then(Histogram::max_ns).unwrap_or(0);
+    let answered_ns = ns_of_ms(in_unit(value, limit)?);
+    Some(MetricValue {
+        at_least: true,
+        n: answered.n,
+        why: Some(least_text(row.cancelled, oldest_ns, answered_ns)),
+        ..MetricValue::of(at_least)
+    })
+}
+
+/// What to say of an error threshold that calls without an answer would decide otherwise:
+/// `overdue` ones, of which each had waited longer than any successful call took.
+fn overdue_errors(
+    threshold: &Threshold,
+    (failed, finished): (u64, u64),
+    overdue: u64,
+) -> Option<String> {
+    let holds = |failed, finished| {
+        let value = count_or_share(threshold.limit, failed, finished).value;
+        value.is_some_and(|value| threshold.comparison.holds(compare(value, threshold.limit)))
+    };
+    let would_hold = holds(failed + overdue, finished + overdue);
+    overdue_text(overdue, holds(failed, finished), would_hold)
 }
 
 /// `None`: there are no values.

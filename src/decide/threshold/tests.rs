@@ -236,6 +236,59 @@ fn a_rate_that_the_last_calls_made_low_is_said_to_be() {
     assert_eq!(run.passes(), [false, false, true, false, true]);
 }
 
+/// Of 344 calls five hung for three seconds until the run ended.
+#[test]
+fn calls_without_an_answer_count_for_their_age() {
+    let texts = [
+        "p99<200ms",
+        "p99<4s",
+        "p99>1s",
+        "p95<200ms",
+        "max<200ms",
+        "mean<50ms",
+        "mean<200ms",
+        "errors<1%",
+        "errors<2%",
+        "errors.timeout=0",
+        "errors.http=0",
+        "handshake.p50<1s",
+        "tool:echo p99<200ms",
+    ];
+    let mut run = Run::of(&texts);
+    (0..339).for_each(|_| run.call(ECHO, 43_500_000));
+    run.call(HANDSHAKE, 5);
+    let cut_off = |run: &mut Run, row, age_ns| run.recorder.record(row, age_ns, Outcome::Cancelled);
+    (0..5).for_each(|n| cut_off(&mut run, OTHER, 3_000_000_000 + n * 1_000_000));
+    (0..2).for_each(|_| cut_off(&mut run, HANDSHAKE, 2_000_000_000));
+    // Young ones say nothing.
+    (0..9).for_each(|_| cut_off(&mut run, ECHO, 1_000_000));
+    let (judged, _) = run.judge();
+    let passes = [
+        false, true, true, true, false, false, true, true, true, true, true, false, true,
+    ];
+    assert_eq!(run.passes(), passes);
+    for it in &judged {
+        let shown = it.value.expect("a value").total_cmp(&it.limit);
+        let is_kept = it.grade == GateGrade::Passed;
+        assert_eq!(it.comparison.holds(shown), is_kept, "{it:?}");
+    }
+    let at_least: Vec<_> = judged.iter().filter(|it| it.at_least).collect();
+    let texts: Vec<_> = at_least.iter().map(|it| &*it.text).collect();
+    let moved = [
+        "p99<200ms",
+        "p99>1s",
+        "max<200ms",
+        "mean<50ms",
+        "handshake.p50<1s",
+    ];
+    assert_eq!(texts, moved);
+    let why = at_least[0].why.as_deref().expect("a reason");
+    assert!(why.contains("the oldest after 3"), "{why}");
+    assert!(why.ends_with("without them it is 43.5 ms"), "{why}");
+    let told: Vec<_> = judged[7..11].iter().map(|it| it.why.is_some()).collect();
+    assert_eq!(told, [true, false, true, false]);
+}
+
 #[test]
 fn rows_are_selected_by_kind_and_name() {
     let mut run = Run::of(&[

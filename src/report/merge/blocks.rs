@@ -233,12 +233,20 @@ impl<'a> Parts<'a> {
             let Some(block) = sum(StoredKind::Flow, &whole, self.length)? else {
                 continue;
             };
-            let mut of_calls = Vec::new();
+            let (mut of_calls, mut ages) = (Vec::new(), Histogram::new());
             for (flow, _, row) in parts {
                 of_calls.push((flow.busy, row.map(StoredRow::histogram).transpose()?));
+                let of_part = row.map(|row| row.other(OtherLatency::CancelledAge));
+                if let Some(of_part) = of_part.transpose()?.flatten() {
+                    ages.merge(&of_part);
+                }
             }
             let (busy, histogram) = added(of_calls)?;
-            let busy_row = histogram.map(|it| stored_row(StoredKind::FlowBusy, &it, Vec::new()));
+            let others = (!ages.is_empty()).then_some((OtherLatency::CancelledAge, &ages));
+            let busy_row = histogram.map(|it| {
+                let others = others.into_iter().collect();
+                stored_row(StoredKind::FlowBusy, &it, others)
+            });
             let named = |row: StoredRow| StoredRow {
                 flow: Some(name.to_string()),
                 population: population.map(str::to_string),

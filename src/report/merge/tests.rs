@@ -8,7 +8,7 @@ use crate::clock::Utc;
 use crate::metrics::{AnswerPieces, Failure, Histogram, Packed, Recorder, RowStats, ServedCall};
 use crate::outcome::{Interval, Intervals, Row, RowIntervals, RowKind, Second, SecondSignals};
 use crate::report::model::{GateGrade, GateOutcome, IsolationFigures, LatencyFigures};
-use crate::report::samples::{failed, ok, outcome, plan, report as report_of};
+use crate::report::samples::{cancelled, failed, ok, outcome, plan, report as report_of};
 use crate::threshold::{Comparison, LimitUnit, NOT_ISOLATED, Severity};
 
 const ROWS: [(&str, Option<&str>); 2] = [("tools/call", Some("echo")), ("tools/list", None)];
@@ -397,6 +397,7 @@ fn threshold(
         limit,
         unit,
         value: None,
+        at_least: false,
         margin: None,
         severity: Severity::Fail,
         grade,
@@ -672,6 +673,44 @@ fn thresholds_are_decided_again() {
     let (other, _) = decided("breaking_point", 5.0, LimitUnit::Load, GateGrade::Failed);
     assert_eq!((other.value, other.grade), (None, GateGrade::Failed));
     assert!(other.why.expect("said").contains("not decided again"));
+}
+
+/// Calls that hung on one host decide what they decide of the whole, and the first line says
+/// so.
+#[test]
+fn calls_without_an_answer_count_for_their_age_in_the_sum() {
+    let decided = |metric: &str, limit: f64, unit, n_hung: usize| {
+        let it = threshold(metric, limit, unit, GateGrade::Passed);
+        let mut calls = [recorded(1, 9), recorded(2, 9)];
+        for _ in 0..n_hung {
+            cancelled(&mut calls[1][8], 0, 3_000_000_000);
+        }
+        let [mut a, mut b] = [report(1, &calls[0]), report(2, &calls[1])];
+        (a.thresholds, b.thresholds) = (vec![it.clone()], vec![it]);
+        let merged = merge_of(&[&a, &b]);
+        let conclusion = crate::report::summary::conclusion(&merged).text();
+        assert_eq!(
+            conclusion.contains("p99 is at least 3.00 s"),
+            n_hung > 1,
+            "{conclusion}"
+        );
+        let it = merged.thresholds[0].clone();
+        (it.grade, it.at_least, it.why.is_some())
+    };
+    use GateGrade::{Failed, Passed};
+    use LimitUnit::{Ms, Share};
+    assert_eq!(decided("p99", 200.0, Ms, 0), (Passed, false, false));
+    assert_eq!(decided("p99", 200.0, Ms, 1), (Passed, false, false));
+    assert_eq!(decided("p99", 200.0, Ms, 9), (Failed, true, true));
+    assert_eq!(decided("p99", 4_000.0, Ms, 9), (Passed, false, false));
+    assert_eq!(decided("max", 200.0, Ms, 9), (Failed, true, true));
+    assert_eq!(decided("mean", 20.0, Ms, 9), (Failed, true, true));
+    // Just kept without them.
+    let [a, b] = [1, 2].map(|number| report(number, &recorded(number, 9)));
+    let share = merge_of(&[&a, &b]).totals.error_rate.expect("calls");
+    let errors = decided("errors", share + 0.001, Share, 9);
+    assert_eq!(errors, (Passed, false, true));
+    assert_eq!(decided("errors", 0.5, Share, 9), (Passed, false, false));
 }
 
 /// One host's last call was slow, and so is the rate of all.

@@ -2,15 +2,16 @@
 //! value, and else as the worst of the parts, which is said.
 
 use super::blocks::added;
-use crate::metrics::share_interval;
+use crate::metrics::{CensoredReadings, Histogram, share_interval};
 use crate::report::model::{
     BytesFigures, CauseCount, Figures, GateGrade, GateOutcome, LatencyFigures, OperationFigures,
-    Report, StoredKind, StoredRow, ThresholdFigures,
+    OtherLatency, Report, StoredKind, StoredRow, ThresholdFigures,
 };
 use crate::threshold::{
-    Comparison, INTERRUPTED, LimitUnit, NOT_ISOLATED, Selector, SelectorKind, Severity,
+    Comparison, INTERRUPTED, LimitUnit, NOT_ISOLATED, Selector, SelectorKind, Severity, TIMEOUT,
+    least_decides, least_text, overdue_text,
 };
-use crate::units::{ms, tidy};
+use crate::units::{ms, ns_of_ms, tidy};
 use crate::validity::LateEnd;
 
 /// Buckets are so wide: a percentile nearer to its limit may be on either side.
@@ -49,18 +50,22 @@ enum SumTold {
 }
 
 /// A value of all parts together.
-#[derive(Clone, Copy)]
+#[derive(Clone, Default)]
 struct SumValue {
     value: f64,
     /// As that of one run is told: by the ranks of the values, or the score of a share.
     interval: Option<[f64; 2]>,
+    /// It is the least that it can be.
+    at_least: bool,
+    /// What calls without an answer do to it.
+    why: Option<String>,
 }
 
 impl From<f64> for SumValue {
     fn from(value: f64) -> Self {
         Self {
             value,
-            interval: None,
+            ..Self::default()
         }
     }
 }
@@ -82,9 +87,9 @@ fn decide(
         true => "as each part came out, so do all",
         false => "the worst of the parts",
     };
-    let interval = match &found {
-        SumTold::Value(found) if aborting.is_none() => found.interval,
-        _ => None,
+    let (interval, at_least) = match &found {
+        SumTold::Value(found) if aborting.is_none() => (found.interval, found.at_least),
+        _ => (None, false),
     };
     let (value, is_kept, why) = match found {
         _ if aborting.is_some() => (None, None, aborting.and_then(|it| it.why.clone())),
@@ -92,14 +97,12 @@ fn decide(
             let why = format!("within 0.1% of the limit: {of_worst}");
             (Some(found.value), None, Some(why))
         }
-        SumTold::Value(SumValue { value, .. }) => {
-            let of = |value: f64| {
-                threshold
-                    .comparison
-                    .holds(value.total_cmp(&threshold.limit))
-            };
-            let why = late_end(report, threshold)
-                .and_then(|end| end.beside_limit(value, report.totals.rate_per_sec?, of));
+        SumTold::Value(SumValue { value, why, .. }) => {
+            let of = |value: f64| holds(threshold, value);
+            let why = why.or_else(|| {
+                let end = late_end(report, threshold)?;
+                end.beside_limit(value, report.totals.rate_per_sec?, of)
+            });
             (Some(value), Some(of(value)), why)
         }
         SumTold::Kept(why) => (None, Some(true), Some(why)),
@@ -110,6 +113,7 @@ fn decide(
     };
     ThresholdFigures {
         value,
+        at_least,
         margin: value.and_then(|value| margin(value, threshold)),
         grade: match (is_kept, threshold.severity) {
             (None, _) => worst,
@@ -132,6 +136,11 @@ fn late_end(report: &Report, threshold: &ThresholdFigures) -> Option<LateEnd> {
     let is_stage = selector.is_some_and(|it| it.kind == SelectorKind::Stage);
     let bounds = report.verdict.bounds.filter(|_| is_rate && !is_stage);
     bounds.and_then(|bounds| bounds.late_end)
+}
+
+fn holds(threshold: &ThresholdFigures, value: f64) -> bool {
+    let comparison = threshold.comparison;
+    comparison.holds(value.total_cmp(&threshold.limit))
 }
 
 fn margin(value: f64, threshold: &ThresholdFigures) -> Option<f64> {
@@ -190,7 +199,7 @@ fn value(report: &Report, threshold: &ThresholdFigures, of_parts: &[&ThresholdFi
                 let blocks =
                     blocks.map(|figures| SelectedBlock::of(figures, stored(report, is_its)));
                 let blocks: Vec<SelectedBlock<'_>> = blocks.collect();
-                latency(&blocks, statistic)
+                latency(&blocks, statistic, threshold)
             }
             None => match selected(report, threshold.selector.as_ref()) {
                 Some(selected) => of_calls(&selected, threshold),
@@ -256,7 +265,7 @@ fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
     match threshold.metric.as_str() {
         "rate" => rate(finished),
         "goodput" => rate(ok),
-        "errors" => count_or_share(threshold, failed, finished),
+        "errors" => failures(blocks, threshold, failed, finished),
         other => match (other.strip_prefix("bytes."), other.strip_prefix("errors.")) {
             (Some(_), _) if ok == 0 => Err("no call succeeded"),
             (Some(statistic), _) => match (statistic, bytes) {
@@ -278,9 +287,12 @@ fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
                 };
                 let causes = blocks.iter().flat_map(|it| &it.figures.failures);
                 let count = causes.filter(is_of).map(|it| it.count).sum();
-                count_or_share(threshold, count, finished)
+                match cause {
+                    TIMEOUT => failures(blocks, threshold, count, finished),
+                    _ => count_or_share(threshold, count, finished),
+                }
             }
-            (None, None) => latency(blocks, other),
+            (None, None) => latency(blocks, other, threshold),
         },
     }
 }
@@ -288,20 +300,57 @@ fn of_calls(selected: &Selected<'_>, threshold: &ThresholdFigures) -> Told {
 fn count_or_share(threshold: &ThresholdFigures, part: u64, whole: u64) -> Told {
     match threshold.unit {
         LimitUnit::Share if whole > 0 => Ok(SumValue {
-            value: part as f64 / whole as f64,
             interval: Some(share_interval(part, whole)),
+            ..SumValue::from(part as f64 / whole as f64)
         }),
         LimitUnit::Share => Err("no call ended"),
         _ => Ok((part as f64).into()),
     }
 }
 
-/// `p99`, `max` or `mean` of the latency of all these blocks.
-fn latency(blocks: &[SelectedBlock<'_>], statistic: &str) -> Told {
+/// Failures of these calls, and what those without an answer would do to them.
+fn failures(
+    blocks: &[SelectedBlock<'_>],
+    threshold: &ThresholdFigures,
+    failed: u64,
+    finished: u64,
+) -> Told {
+    let found = count_or_share(threshold, failed, finished)?;
+    let longest_ms = blocks.iter().filter_map(|it| {
+        let service = it.figures.service_latency.unwrap_or(it.figures.latency);
+        service.max_ms
+    });
+    let longest_ns = ns_of_ms(longest_ms.fold(0.0, f64::max));
+    let overdue = unanswered(blocks)?.count_surely_over(longest_ns);
+    let with_them = count_or_share(threshold, failed + overdue, finished + overdue)?;
+    let [is_held, would_be] = [&found, &with_them].map(|it| holds(threshold, it.value));
+    Ok(SumValue {
+        why: overdue_text(overdue, is_held, would_be),
+        ..found
+    })
+}
+
+/// How long the calls without an answer had waited.
+fn unanswered(blocks: &[SelectedBlock<'_>]) -> Result<Histogram, &'static str> {
+    let mut ages = Histogram::new();
+    for row in blocks.iter().filter_map(|block| block.row) {
+        let of_row = row.other(OtherLatency::CancelledAge);
+        if let Some(of_row) = of_row.map_err(|_| UNREADABLE)? {
+            ages.merge(&of_row);
+        }
+    }
+    Ok(ages)
+}
+
+const UNREADABLE: &str = "a histogram cannot be read";
+
+/// `p99`, `max` or `mean` of the latency of all these blocks: the least that it can be with
+/// the calls that had no answer, where that decides.
+fn latency(blocks: &[SelectedBlock<'_>], statistic: &str, threshold: &ThresholdFigures) -> Told {
     let mut parts = Vec::new();
     for block in blocks {
         let histogram = block.row.map(StoredRow::histogram).transpose();
-        let histogram = histogram.map_err(|_| "a histogram cannot be read")?;
+        let histogram = histogram.map_err(|_| UNREADABLE)?;
         parts.push((*block.latency, histogram));
     }
     let added = added(parts).map_err(|_| "a histogram does not agree with its figures")?;
@@ -309,22 +358,49 @@ fn latency(blocks: &[SelectedBlock<'_>], statistic: &str) -> Told {
     if figures.count == 0 {
         return Err("nothing succeeded");
     }
-    let value = match statistic {
+    let answered = match statistic {
         "max" => figures.max_ms.map(SumValue::from),
         "mean" => figures.mean_ms.map(SumValue::from),
-        statistic => {
+        _ => {
+            let histogram = histogram.as_ref();
             let histogram = histogram.ok_or("a report keeps no histogram of them")?;
-            quantile_of(statistic).and_then(|q| {
-                let interval = histogram.quantile_interval_ns(q);
-                let ends = interval.low_ns.zip(interval.high_ns);
-                Some(SumValue {
-                    value: ms(histogram.quantile_ns(q)?),
-                    interval: ends.map(|(low, high)| [ms(low), ms(high)]),
-                })
-            })
+            statistic_of(histogram, statistic)
         }
     };
-    value.ok_or("the reports do not tell the value of all")
+    let answered = answered.ok_or("the reports do not tell the value of all")?;
+    let ages = unanswered(blocks)?;
+    let censored = histogram.and_then(|it| CensoredReadings::of((&it).into(), &ages));
+    let least = censored.and_then(|it| statistic_of(it.readings().histogram(), statistic));
+    let to_limit = |it: &SumValue| it.value.total_cmp(&threshold.limit);
+    Ok(match least.zip(ages.max_ns()) {
+        Some((least, oldest_ns))
+            if least_decides(threshold.comparison, to_limit(&answered), to_limit(&least)) =>
+        {
+            SumValue {
+                why: Some(least_text(ages.len(), oldest_ns, ns_of_ms(answered.value))),
+                at_least: true,
+                interval: None,
+                ..least
+            }
+        }
+        _ => answered,
+    })
+}
+
+fn statistic_of(histogram: &Histogram, statistic: &str) -> Option<SumValue> {
+    match statistic {
+        "max" => Some(ms(histogram.max_ns()?).into()),
+        "mean" => Some(tidy(histogram.mean_ns()? / 1e6).into()),
+        statistic => {
+            let q = quantile_of(statistic)?;
+            let interval = histogram.quantile_interval_ns(q);
+            let ends = interval.low_ns.zip(interval.high_ns);
+            Some(SumValue {
+                interval: ends.map(|(low, high)| [ms(low), ms(high)]),
+                ..SumValue::from(ms(histogram.quantile_ns(q)?))
+            })
+        }
+    }
 }
 
 /// What a selector names.

@@ -1,7 +1,7 @@
 //! The summary in a line: whether the run passes, what the server did, and whether that
 //! is to be believed.
 
-use super::{thresholds, verdict};
+use super::{head, thresholds, verdict};
 use crate::outcome::Ended;
 use crate::report::model::Report;
 use crate::report::page::{P99_NEEDS, percentile_text, rate_text};
@@ -25,8 +25,21 @@ pub(in crate::report) fn conclusion(report: &Report) -> Line {
     };
     let (word, role) = verdict::shown(report.verdict.grade);
     line.join(figures(report))
+        .join(unanswered(report))
         .add(Role::Plain, "; ")
         .add(role, word)
+}
+
+/// `, 5 calls without an answer: with them p99 is at least 3.00 s`, where they do so much.
+fn unanswered(report: &Report) -> Line {
+    match head::p99_at_least(report) {
+        Some(least) => {
+            let calls = plural(report.totals.cancelled, "call", "calls");
+            let words = format!("{calls} without an answer: {least}");
+            Line::of(Role::Plain, ", ").add(Role::Warning, words)
+        }
+        None => Line::new(),
+    }
 }
 
 /// `1,745 calls/s, p99 13.0 ms, 21 of 6,982 calls failed`.

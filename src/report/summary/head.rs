@@ -1,13 +1,14 @@
 //! The figures of all calls, and what was tested, with what.
 
-use crate::metrics::Counters;
+use crate::metrics::{CensoredReadings, Counters};
 use crate::outcome::{Ended, GeneratorFacts, TokenFigures};
-use crate::report::model::{LatencyFigures, Report, ServerNames};
+use crate::report::model::{LatencyFigures, OtherLatency, Report, ServerNames, StoredKind};
 use crate::report::page::{Page, ms_text, rate_text};
 use crate::terminal::{Line, Role};
 use crate::text::escaped;
 use crate::units::{
-    format_bytes, format_count, format_duration, format_percent, format_rate, part_of, plural,
+    format_bytes, format_count, format_duration, format_latency, format_percent, format_rate,
+    part_of, plural,
 };
 
 use std::time::Duration;
@@ -266,8 +267,9 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
     page.labelled("requests", line);
     if totals.cancelled > 0 {
         let oldest = totals.cancelled_age.and_then(|age| age.max_ms);
+        let least = p99_at_least(report).map_or(String::new(), |text| format!(": {text}"));
         let words = format!(
-            "{} without an answer at the end, the oldest after {}",
+            "{} without an answer at the end, the oldest after {}{least}",
             format_count(totals.cancelled),
             ms_text(oldest)
         );
@@ -306,6 +308,21 @@ pub(super) fn totals(page: &mut Page, report: &Report) {
     page.labelled("error rate", errors);
     isolation(page, report);
     counters(page, &report.counters);
+}
+
+/// `with them p99 is at least 3.00 s`: the least that it can be with the calls that had no
+/// answer when the run ended, where that is plainly above the p99 of the answered ones.
+pub(super) fn p99_at_least(report: &Report) -> Option<String> {
+    const PLAINLY: f64 = 1.05;
+    let row = report.histograms.as_ref()?.row(StoredKind::Total)?;
+    let ages = row.other(OtherLatency::CancelledAge).ok()??;
+    let answered = row.histogram().ok()?;
+    let p99_ns = answered.quantile_ns(0.99)?;
+    let least = CensoredReadings::of((&answered).into(), &ages)?;
+    let least_ns = least.readings().quantile_ns(0.99)?;
+    let them = if ages.len() == 1 { "it" } else { "them" };
+    (least_ns as f64 >= PLAINLY * p99_ns as f64)
+        .then(|| format!("with {them} p99 is at least {}", format_latency(least_ns)))
 }
 
 /// What came of the markers in calls.

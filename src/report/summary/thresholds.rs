@@ -1,7 +1,7 @@
 //! Whether the run passes, for the first line, and each threshold with its value.
 
 use crate::outcome::Ended;
-use crate::report::measure::{margin_text, measured, measured_beside};
+use crate::report::measure::{margin_text, measured, value_text};
 use crate::report::model::{GateGrade, Report, ThresholdFigures};
 use crate::report::page::Page;
 use crate::report::table::{Cell, Table};
@@ -56,7 +56,7 @@ pub(super) fn thresholds(page: &mut Page, report: &Report) {
         let few = if it.few { ", few" } else { "" };
         table.row(vec![
             Cell::plain(&it.text),
-            Cell::plain(value(it)),
+            Cell::plain(value_text(it)),
             Cell::plain(it.margin.map_or_else(|| "-".to_string(), margin_text)),
             Cell::of(Role::Dim, interval(it)),
             Cell::of(role, format!("{word}{few}")),
@@ -77,13 +77,6 @@ fn shown(grade: GateGrade) -> (&'static str, Role) {
         GateGrade::Warned => ("warned", Role::Warning),
         GateGrade::Failed => ("failed", Role::Error),
     }
-}
-
-fn value(it: &ThresholdFigures) -> String {
-    it.value.map_or_else(
-        || "-".to_string(),
-        |value| measured_beside(it.unit, value, it.limit),
-    )
 }
 
 fn interval(it: &ThresholdFigures) -> String {
