@@ -47,7 +47,7 @@ use crate::outcome::{
     FindVerdict, LoadUnit, Observer, RunStart,
 };
 use crate::scenario::{self, Arrivals, Flow, Load, Plan, StopRule};
-use crate::units::{format_rate, plural};
+use crate::units::{format_latency, format_rate, plural};
 use crate::user::{Budget, Script};
 use crate::validity::{Grade, Reason, Verdict};
 
@@ -653,6 +653,17 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             let nothing = vec![(Grade::Invalid, Reason::NoCalls { cancelled: 0 })];
             verdicts.push((self.at, Verdict::of(nothing)));
         }
+        if let Some(slowdown) = found.slowdown {
+            let reason = Reason::NotRecovered {
+                waited: slowdown.waited,
+                before_ns: slowdown.baseline_ns,
+                after_ns: slowdown.least_ns,
+            };
+            let verdict = Verdict::of(vec![(Grade::Suspect, reason)]);
+            verdicts.push((slowdown.after, verdict));
+        }
+        let mut notices = self.notices.clone();
+        notices.extend(contradiction(self.options.by, &found));
         FindOutcome {
             options: self.options.clone(),
             start: self.start.clone(),
@@ -668,9 +679,33 @@ impl<'scope, 'env, 'a> SearchRun<'scope, 'env, 'a> {
             generator_limit: self.last_limit.clone().filter(|_| is_limited),
             tokens: self.tokens.as_ref().map(|tokens| tokens.figures()),
             n_foreign: self.n_foreign,
-            notices: self.notices.clone(),
+            notices,
         }
     }
+}
+
+/// That the level which fails had passed before: the server was not the same, or the level is
+/// at the limit.
+fn contradiction(by: LoadUnit, found: &SearchOutcome) -> Option<String> {
+    let failed = &found.fails_at.as_ref().filter(|it| it.is_certain)?.trial;
+    let at = found.trials.iter().rposition(|trial| trial == failed)?;
+    let before = found.trials[..at].iter().rev().find(|trial| {
+        let has_passed = matches!(trial.verdict, FindVerdict::Passed | FindVerdict::Plausible);
+        trial.level == failed.level && has_passed
+    })?;
+    let level = match by {
+        LoadUnit::Vus => plural(u64::from(users_of(failed.level)), "user", "users"),
+        LoadUnit::Rate => format_rate(failed.level),
+    };
+    let p50 = |trial: &FindTrial| trial.p50_ns.map_or("-".to_string(), format_latency);
+    Some(format!(
+        "{level} passed as {} (p50 {}) and failed later as {} (p50 {}): the server was not the \
+         same all the time, or the level is just at the limit",
+        before.phase.word(),
+        p50(before),
+        failed.phase.word(),
+        p50(failed),
+    ))
 }
 
 fn is_past(deadline: Option<Instant>) -> bool {

@@ -152,6 +152,20 @@ pub struct FindFailure {
     pub is_certain: bool,
 }
 
+/// A level after which the server, left nearly alone, did not become what it was alone
+/// before.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LastingSlowdown {
+    /// The level that was not passed.
+    pub after: f64,
+    /// For how long it was waited for.
+    pub waited: Duration,
+    /// The median latency at the baseline, in nanoseconds.
+    pub baseline_ns: u64,
+    /// The least median of a second since.
+    pub least_ns: u64,
+}
+
 /// How long a search is expected to take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FindEstimate {

@@ -36,7 +36,7 @@ pub use comparison::{
 pub use export::ExportFigures;
 pub use find::{
     FindActivity, FindEnded, FindEstimate, FindFailure, FindObserver, FindOptions, FindOutcome,
-    FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LatencyLimit,
+    FindPhase, FindProgress, FindTrial, FindVerdict, FindWhy, LastingSlowdown, LatencyLimit,
 };
 pub use intervals::{
     INTERVAL_LENGTHS, Interval, Intervals, RowIntervals, coarsen, next_length, push_interval,

@@ -7,7 +7,8 @@
 //! holds that and the other [`Evidence`] against the tables below and gives a
 //! [`Verdict`]: a [`Reason`] where a figure is endangered, a note where something
 //! was seen that changed none. **A rule that a slow, full or broken server can
-//! trigger has no place here**, but for rates whose time is mostly that of the last calls.
+//! trigger has no place here**, but for rates whose time is mostly that of the last calls,
+//! and searches in which the server was not the same at all levels.
 //!
 //! *Valid*: nothing speaks against the figures. *Suspect*: they may be used with
 //! the reason in mind. *Invalid*: they answer another question than the one that

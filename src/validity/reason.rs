@@ -89,6 +89,16 @@ pub enum Reason {
         /// The rate of all calls, in calls a second.
         rate: f64,
     },
+    /// A search: the server, nearly alone after a level, stayed slower than it was alone before
+    /// it.
+    NotRecovered {
+        /// For how long it was waited for.
+        waited: Duration,
+        /// The median latency before.
+        before_ns: u64,
+        /// The least median of a second after.
+        after_ns: u64,
+    },
     /// Too few calls for the high percentiles.
     FewSamples {
         /// How many succeeded.
@@ -131,6 +141,7 @@ impl Reason {
             Self::NotPinned { .. } => "not_pinned",
             Self::ShortRun { .. } => "short_run",
             Self::LateEnd { .. } => "late_end",
+            Self::NotRecovered { .. } => "not_recovered",
             Self::FewSamples { .. } => "few_samples",
             Self::NearCalibratedRate { .. } => "near_calibrated_rate",
             Self::AtNoiseFloor { .. } => "at_noise_floor",
@@ -175,6 +186,9 @@ impl Reason {
                 percent(end.too_low(*rate)),
                 end.after_text()
             ),
+            Self::NotRecovered { waited, .. } => {
+                format!("the server did not recover in {}", format_duration(*waited))
+            }
             Self::FewSamples { count } => {
                 format!("only {} succeeded", plural(*count, "call", "calls"))
             }
@@ -325,6 +339,27 @@ impl Reason {
                     ("after_secs", end.after_secs),
                     ("offered_rate_per_sec", end.rate_per_sec),
                     ("rate_too_low_share", end.too_low(*rate)),
+                ],
+            ),
+            Self::NotRecovered {
+                waited,
+                before_ns,
+                after_ns,
+            } => (
+                format!(
+                    "the server did not recover: nearly alone for {} after this level, its median \
+                     latency stayed at {} or above, {} before. It became slower during the search, \
+                     by what the load left behind or with time alone: levels that were held at \
+                     different times are not comparable, and the one that fails may fail for its \
+                     time. Look at what grows in the server, start it afresh and search again",
+                    format_duration(*waited),
+                    format_latency(*after_ns),
+                    format_latency(*before_ns)
+                ),
+                vec![
+                    ("waited_secs", waited.as_secs_f64()),
+                    ("p50_before_ms", ms(*before_ns)),
+                    ("p50_after_ms", ms(*after_ns)),
                 ],
             ),
             Self::FewSamples { count } => (

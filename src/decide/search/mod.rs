@@ -39,7 +39,8 @@ pub use self::options::{LATENCY_LIMITS_MAX, OptionsFault, SearchOptions};
 pub use self::tick::{Percentiles, SearchTick};
 use self::trial::{Trial, TrialProgress};
 use crate::outcome::{
-    FindEnded, FindEstimate, FindFailure, FindPhase, FindTrial, FindVerdict, FindWhy, LoadUnit,
+    FindEnded, FindEstimate, FindFailure, FindPhase, FindTrial, FindVerdict, FindWhy,
+    LastingSlowdown, LoadUnit,
 };
 
 /// No answer is verified in less time.
@@ -103,6 +104,9 @@ pub struct SearchOutcome {
     pub ended: FindEnded,
     /// What was expected after the baseline.
     pub estimate: Option<FindEstimate>,
+    /// Where the server changed while it was searched: the worst such level. What was held
+    /// before and after it is not of the same server.
+    pub slowdown: Option<LastingSlowdown>,
 }
 
 /// A search under way.
@@ -121,13 +125,26 @@ pub struct Search {
     sustains: Option<FindTrial>,
     /// Fixed when the bracket is closed.
     tolerance: Option<f64>,
+    slowdown: Option<LastingSlowdown>,
 }
 
 #[derive(Debug, Clone)]
 enum SearchState {
     Trial(Trial),
-    CoolDown { waited: Duration, next: Trial },
+    CoolDown(CoolDown),
     Over(Box<SearchOutcome>),
+}
+
+/// Until the server has recovered from a level.
+#[derive(Debug, Clone)]
+struct CoolDown {
+    after: f64,
+    waited: Duration,
+    /// The least median of a tick in which the generator was not the limit, and how many
+    /// such ticks there were.
+    least_ns: Option<u64>,
+    n_ticks: u32,
+    next: Trial,
 }
 
 /// The server nearly alone.
@@ -153,6 +170,9 @@ const STEP_DOWN: f64 = 1.06;
 const COOL_DOWN_MAX: Duration = Duration::from_secs(30);
 const COOL_MEDIAN: f64 = 1.2;
 
+/// Of so many seconds without one as fast as before it is known that the server changed.
+const SLOW_TICKS: u32 = 10;
+
 /// A level that was disturbed is held again so often.
 const REPEATS_MAX: usize = 3;
 
@@ -177,6 +197,7 @@ impl Search {
             not_passed: None,
             sustains: None,
             tolerance: None,
+            slowdown: None,
         };
         let first = SearchAction::SetLevel {
             level,
@@ -212,17 +233,24 @@ impl Search {
     fn on_tick(&mut self, tick: &SearchTick) -> SearchAction {
         match &mut self.state {
             SearchState::Over(outcome) => SearchAction::Done(outcome.clone()),
-            SearchState::CoolDown { waited, next } => {
-                *waited = waited.saturating_add(tick.length);
+            SearchState::CoolDown(cooling) => {
+                cooling.count(tick);
                 let is_cool = self
                     .baseline
                     .is_none_or(|baseline| baseline.is_reached_again(tick));
-                if is_cool || *waited >= COOL_DOWN_MAX {
-                    let next = next.clone();
-                    self.begin(next)
-                } else {
-                    SearchAction::Continue
+                if !is_cool && cooling.waited < COOL_DOWN_MAX {
+                    return SearchAction::Continue;
                 }
+                let found = self.baseline.filter(|_| !is_cool);
+                let found = found.and_then(|baseline| cooling.slowdown(baseline));
+                let next = cooling.next.clone();
+                let is_worse = |than: LastingSlowdown| {
+                    found.is_some_and(|found| found.least_ns > than.least_ns)
+                };
+                if self.slowdown.is_none_or(is_worse) {
+                    self.slowdown = found;
+                }
+                self.begin(next)
             }
             SearchState::Trial(trial) => match trial.tick(tick) {
                 TrialProgress::Waiting => SearchAction::Continue,
@@ -252,7 +280,7 @@ impl Search {
         if report.repeated {
             let settling = self.options.settling(report.phase);
             let again = Trial::new(&self.options, report.phase, report.level, settling);
-            return self.cool_down(again);
+            return self.cool_down(report.level, again);
         }
         match (report.phase, report.verdict) {
             (_, FindVerdict::GeneratorLimited) => return self.finish(FindEnded::GeneratorLimited),
@@ -298,7 +326,9 @@ impl Search {
                 let settling = self.options.settling(phase);
                 let trial = Trial::new(&self.options, phase, level, settling);
                 match report.verdict {
-                    FindVerdict::Failed(_) | FindVerdict::Undecided(_) => self.cool_down(trial),
+                    FindVerdict::Failed(_) | FindVerdict::Undecided(_) => {
+                        self.cool_down(report.level, trial)
+                    }
                     _ => self.begin(trial),
                 }
             }
@@ -438,14 +468,17 @@ impl Search {
         action
     }
 
-    fn cool_down(&mut self, next: Trial) -> SearchAction {
+    fn cool_down(&mut self, after: f64, next: Trial) -> SearchAction {
         let Some(baseline) = self.baseline else {
             return self.begin(next);
         };
-        self.state = SearchState::CoolDown {
+        self.state = SearchState::CoolDown(CoolDown {
+            after,
             waited: Duration::ZERO,
+            least_ns: None,
+            n_ticks: 0,
             next,
-        };
+        });
         SearchAction::CoolDown {
             level: baseline.level,
         }
@@ -477,9 +510,37 @@ impl Search {
             trials: self.trials.clone(),
             ended,
             estimate: self.estimate,
+            slowdown: self.slowdown,
         });
         self.state = SearchState::Over(outcome.clone());
         SearchAction::Done(outcome)
+    }
+}
+
+impl CoolDown {
+    fn count(&mut self, tick: &SearchTick) {
+        self.waited = self.waited.saturating_add(tick.length);
+        if tick.generator_limited || tick.disturbed {
+            return;
+        }
+        if let Some(median_ns) = tick.median_ns {
+            self.n_ticks += 1;
+            self.least_ns = Some(self.least_ns.map_or(median_ns, |ns| ns.min(median_ns)));
+        }
+    }
+
+    /// That no second was as fast as the server was alone before, where there were enough of
+    /// them: a server that is only busy with what was left of the level is fast again now
+    /// and then.
+    fn slowdown(&self, baseline: Baseline) -> Option<LastingSlowdown> {
+        let least_ns = self.least_ns?;
+        let is_slow = least_ns as f64 > baseline.median_ns as f64 * COOL_MEDIAN;
+        (is_slow && self.n_ticks >= SLOW_TICKS).then_some(LastingSlowdown {
+            after: self.after,
+            waited: self.waited,
+            baseline_ns: baseline.median_ns,
+            least_ns,
+        })
     }
 }
 
@@ -705,6 +766,57 @@ mod tests {
         assert_eq!((fails_at.trial.level, fails_at.is_certain), (17.0, false));
         let surely = outcome.fails_surely_at.expect("plainly bad");
         assert_eq!((surely.trial.level, surely.is_certain), (32.0, true));
+    }
+
+    /// Each call takes longer the later it comes, whatever the load: nothing breaks, and a
+    /// level fails all the same.
+    #[test]
+    fn a_server_that_slows_down_with_time_is_told_from_one_at_its_limit() {
+        let mut n_secs = 0_u64;
+        let mut growing = |_, _| {
+            n_secs += 1;
+            let median_ns = 10_000_000 * (10 + n_secs) / 10;
+            SearchTick {
+                median_ns: Some(median_ns),
+                ..second(1000, if median_ns > LIMIT_NS { 1000 } else { 0 })
+            }
+        };
+        let (outcome, _) = driven(options(LoadUnit::Vus, 1.0, 100_000.0), &mut growing);
+        let found = outcome.slowdown.expect("it never recovered");
+        assert_eq!(found.waited, COOL_DOWN_MAX);
+        assert!(
+            found.baseline_ns < LIMIT_NS / 2 && found.least_ns > LIMIT_NS,
+            "{found:?}"
+        );
+        let is_failed = |trial: &FindTrial| matches!(trial.verdict, FindVerdict::Failed(_));
+        let failed = outcome.trials.iter().filter(|trial| is_failed(trial));
+        assert!(
+            failed
+                .map(|trial| trial.level)
+                .any(|level| level == found.after)
+        );
+
+        // One that is slow under load alone has recovered after a while, or does now and
+        // then; what the generator did says nothing.
+        let slow = |level: f64, fast_every: u64, is_limited: bool| {
+            let mut n_cooling = 0;
+            let (outcome, _) = driven(options(LoadUnit::Vus, 4.0, 100.0), |at, phase| {
+                let is_cooling = phase == FindPhase::Baseline && n_cooling > 0;
+                n_cooling += u64::from(is_cooling || at > level);
+                let is_slow = is_cooling && n_cooling % fast_every != 0;
+                SearchTick {
+                    median_ns: Some(if is_slow { 50_000_000 } else { 10_000_000 }),
+                    disturbed: is_cooling && is_limited,
+                    ..second(1000, if at > level { 1000 } else { 0 })
+                }
+            });
+            outcome
+                .slowdown
+                .map(|found| (found.baseline_ns, found.least_ns))
+        };
+        assert_eq!(slow(20.0, 25, false), None);
+        assert_eq!(slow(20.0, u64::MAX, true), None);
+        assert_eq!(slow(20.0, u64::MAX, false), Some((10_000_000, 50_000_000)));
     }
 
     #[test]
