@@ -11,7 +11,7 @@ use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{FindEnded, FindOptions, LoadUnit};
 use crate::report::find::{build_find, search_in_words};
-use crate::report::{ReportKind, deliver};
+use crate::report::{ReportKind, deliver, tell_failure};
 use crate::scenario::{self, defaults};
 use crate::sink::{Feed, SinkContext};
 use crate::terminal::Terminal;
@@ -51,12 +51,18 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
     let plan_json = scenario::to_json(&plan);
     let origin = plan.token.as_ref().map(|token| token.origin.clone());
     let is_strict = plan.strict;
-    let ((mut outcome, exports), interrupts) =
-        under_signals(live, terminal, |live, interrupts| {
-            let mut feed = Feed::new(live, sinks, context);
-            let outcome = coordinator::find(plan, options, &mut feed, interrupts)?;
-            Ok((outcome, feed.finish()))
-        })?;
+    let made = under_signals(live, terminal, |live, interrupts| {
+        let mut feed = Feed::new(live, sinks, context);
+        let outcome = coordinator::find(plan, options, &mut feed, interrupts)?;
+        Ok((outcome, feed.finish()))
+    });
+    let ((mut outcome, exports), interrupts) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            tell_failure(outputs, &error, terminal);
+            return Err(error);
+        }
+    };
     outcome.notices.extend(export_notices(&exports));
     let mut report = build_find(plan_json, &outcome, &build_info(words, terminal));
     report.exports = exports;

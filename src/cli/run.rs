@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, UserError};
 use crate::http::RAISE_FILES;
 use crate::metrics::{ConnectFailure, Failure};
 use crate::outcome::{Ended, GateGrade};
-use crate::report::{CauseCount, Report, ReportKind, build, deliver, load_in_words};
+use crate::report::{CauseCount, Report, ReportKind, build, deliver, load_in_words, tell_failure};
 use crate::scenario::{self, HistogramMode, TokenOrigin};
 use crate::sink::{Feed, SinkContext};
 use crate::terminal::Terminal;
@@ -46,12 +46,18 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
     outputs.order = order;
     let sinks = open_sinks(&outs, &plan)?;
     let context = SinkContext::of_run(&plan, load_in_words(&plan), terminal.redactor());
-    let ((mut outcome, exports), interrupts) =
-        under_signals(live, terminal, |live, interrupts| {
-            let mut feed = Feed::new(live, sinks, context);
-            let outcome = coordinator::run(plan.clone(), &mut feed, interrupts)?;
-            Ok((outcome, feed.finish()))
-        })?;
+    let made = under_signals(live, terminal, |live, interrupts| {
+        let mut feed = Feed::new(live, sinks, context);
+        let outcome = coordinator::run(plan.clone(), &mut feed, interrupts)?;
+        Ok((outcome, feed.finish()))
+    });
+    let ((mut outcome, exports), interrupts) = match made {
+        Ok(made) => made,
+        Err(error) => {
+            tell_failure(outputs, &error, terminal);
+            return Err(error);
+        }
+    };
     outcome.notices.extend(export_notices(&exports));
     let info = build_info(words, terminal);
     let mut report = build(&plan, scenario::to_json(&plan), &outcome, &info);

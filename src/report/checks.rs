@@ -6,6 +6,7 @@ use super::envelope::AnyReport;
 use super::find::{FindEnd, FindReport};
 use super::measure::threshold_text;
 use super::model::{CauseCount, GateGrade, Report, VerdictNotes};
+use crate::error::UserError;
 use crate::outcome::{ChangeVerdict, ComparisonVerdict, Ended};
 use crate::units::{format_count, part_of};
 use crate::validity::Grade;
@@ -52,6 +53,18 @@ pub(in crate::report) fn checks(report: AnyReport<'_>) -> Vec<Check> {
         AnyReport::Find(report) => find_checks(report),
         AnyReport::Calibration(_) => Vec::new(),
         AnyReport::Comparison(report) => comparison_checks(report),
+    }
+}
+
+/// That there is nothing to judge, since nothing could be measured.
+pub(in crate::report) fn not_made(error: &UserError) -> Check {
+    let hints = error.hints().iter();
+    Check {
+        group: "run",
+        name: "the run takes place".to_string(),
+        grade: CheckGrade::Broken,
+        text: error.what().to_string(),
+        details: hints.map(|hint| format!("hint: {hint}")).collect(),
     }
 }
 

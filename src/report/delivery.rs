@@ -8,12 +8,14 @@ use super::file::ReportFile;
 use super::format::json::Json;
 use super::format::text::{SummaryOptions, Text};
 use super::format::{Format, FormatChoice};
-use super::github::{StepSummary, annotations};
+use super::format::{junit, markdown};
+use super::github::{StepSummary, annotations, failure_annotations};
 use super::summary::OperationOrder;
 use crate::error::UserError;
 use crate::files::reason;
 use crate::terminal::{Layout, Line, Terminal, forgive_broken_pipe, in_memory};
 use crate::text::harmless_json;
+use crate::units::few_of;
 
 /// Where a report goes beside the terminal, each place opened before there is
 /// anything to write.
@@ -147,6 +149,61 @@ pub fn deliver<R: Reported>(
         faults.extend(told.map_err(could_not_show).err());
     }
     Delivered { report, faults }
+}
+
+/// What becomes of the places of a report that there will be none of: a file of an earlier
+/// run must not be taken for this one's. The forms that a CI system shows say why nothing was
+/// measured, and whatever else stands at these places is removed, which is told.
+pub fn tell_failure(outputs: Outputs, error: &UserError, terminal: &Terminal) {
+    let redactor = terminal.redactor();
+    let error = &error.clone().map_texts(|text| redactor.clean(text));
+    let (mut removed, mut faults) = (Vec::new(), Vec::new());
+    let is_on_stdout = outputs.has_stdout_taken;
+    let report = outputs.report.map(|file| (FormatChoice::Json, file));
+    for (choice, file) in outputs.more.into_iter().chain(report) {
+        let written = match choice {
+            FormatChoice::Junit => {
+                let bytes = in_memory(false, |out| junit::could_not_run(error, out));
+                file.commit(bytes).map(|_| None)
+            }
+            FormatChoice::Markdown => {
+                let text = markdown::could_not_run(error);
+                file.commit(Ok(text.into_bytes())).map(|_| None)
+            }
+            _ => file.withdraw(),
+        };
+        match written {
+            Ok(path) => removed.extend(path),
+            Err(fault) => faults.push(fault.what().to_string()),
+        }
+    }
+    if !removed.is_empty() {
+        let names = removed.iter().map(|path| format!("`{}`", path.display()));
+        let reports = if removed.len() == 1 {
+            "report"
+        } else {
+            "reports"
+        };
+        faults.push(format!(
+            "removed {reports} of an earlier run, since nothing was measured now: {}",
+            few_of(names, removed.len())
+        ));
+    }
+    if let Some(summary) = outputs.step_summary {
+        let place = summary.path().display().to_string();
+        if let Err(error) = summary.append_failure(error) {
+            let why = reason(&error);
+            faults.push(format!(
+                "the summary of GitHub's step, `{place}`, does not say that nothing was measured: \
+                 {why}"
+            ));
+        }
+    }
+    faults.iter().for_each(|text| terminal.print_notice(text));
+    if outputs.annotates {
+        // The command fails already.
+        let _ = terminal.tell_runner(&failure_annotations(error), is_on_stdout);
+    }
 }
 
 /// Writes a stored report in a form: the text as the fresh one was shown, JSON as it

@@ -54,6 +54,22 @@ impl ReportFile {
         !self.place.is_file()
     }
 
+    /// Removes what an earlier run has left at this place, where it has a name of the user's,
+    /// and says where that was.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub(super) fn withdraw(self) -> Result<Option<PathBuf>, UserError> {
+        let path = self.path().map(|path| path.display().to_string());
+        self.place.withdraw().map_err(|error| {
+            UserError::could_not_run(format!(
+                "the report of an earlier run stays at `{}`: {}",
+                path.unwrap_or_default(),
+                reason(&error)
+            ))
+        })
+    }
+
     /// Writes the report, on disk for good once this returns, and says where it
     /// is. `bytes` are a format's, or why it has none.
     ///

@@ -5,11 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::checks::{CheckGrade, checks};
+use super::checks::{Check, CheckGrade, checks, not_made};
 use super::envelope::AnyReport;
-use super::format::markdown::Markdown;
+use super::format::markdown::{self, Markdown};
 use super::place::open_device;
 use super::summary::OperationOrder;
+use crate::error::UserError;
 use crate::files::reason;
 use crate::text::blanked;
 
@@ -55,12 +56,31 @@ impl StepSummary {
     ///
     /// # Errors
     /// Where the file system refuses, or there is no room for the conclusion.
-    pub fn append(mut self, report: AnyReport<'_>, order: OperationOrder) -> io::Result<()> {
+    pub fn append(self, report: AnyReport<'_>, order: OperationOrder) -> io::Result<()> {
+        self.add(|bytes_max| Markdown { bytes_max, order }.text(report))
+    }
+
+    /// Adds why nothing could be measured.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub(super) fn append_failure(self, error: &UserError) -> io::Result<()> {
+        self.add(|bytes_max| {
+            let text = markdown::could_not_run(error);
+            if text.len() > bytes_max {
+                String::new()
+            } else {
+                text
+            }
+        })
+    }
+
+    /// Adds the text that there is for so many bytes.
+    fn add(mut self, text: impl FnOnce(usize) -> String) -> io::Result<()> {
         let n_before = self.file.metadata()?.len();
         let gap = if n_before > 0 { "\n" } else { "" };
         let room = SUMMARY_BYTES_MAX.saturating_sub(n_before + gap.len() as u64);
-        let bytes_max = usize::try_from(room).unwrap_or(usize::MAX);
-        let text = Markdown { bytes_max, order }.text(report);
+        let text = text(usize::try_from(room).unwrap_or(usize::MAX));
         if text.is_empty() {
             return Err(io::Error::other(
                 "earlier commands of this step have filled it",
@@ -72,7 +92,15 @@ impl StepSummary {
 
 /// A line for each check that is to be seen: errors, and warnings.
 pub(super) fn annotations(report: AnyReport<'_>) -> Vec<String> {
-    let checks = checks(report);
+    of_checks(&checks(report))
+}
+
+/// The line of what could not be measured.
+pub(super) fn failure_annotations(error: &UserError) -> Vec<String> {
+    of_checks(&[not_made(error)])
+}
+
+fn of_checks(checks: &[Check]) -> Vec<String> {
     let of = |command: &str, grades: [CheckGrade; 2]| {
         let found: Vec<_> = checks
             .iter()

@@ -143,6 +143,26 @@ impl Place {
         matches!(self.kind, Kind::File { .. })
     }
 
+    /// Removes the file of an earlier run that this one would have replaced, and says where it
+    /// was. `None`: there was none, or it is a stream or a device.
+    ///
+    /// # Errors
+    /// Where the file system refuses.
+    pub fn withdraw(self) -> io::Result<Option<PathBuf>> {
+        match self.kind {
+            Kind::File {
+                target,
+                is_numbered: false,
+                ..
+            } => match fs::remove_file(&target) {
+                Ok(()) => Ok(Some(target)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            },
+            _ => Ok(None),
+        }
+    }
+
     /// Writes a file that is written again soon: whole for whoever reads it, and not on
     /// disk for good.
     ///

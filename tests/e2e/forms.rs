@@ -407,3 +407,50 @@ fn what_went_wrong_is_annotated() {
         "{junit}"
     );
 }
+
+/// A server that is not there: no file of an earlier run passes for one of this run.
+#[test]
+fn a_run_that_could_not_be_made_leaves_no_earlier_report() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    for command in ["run", "find"] {
+        let url = format!("http://{address}/mcp");
+        let arguments = [
+            "loadtest",
+            command,
+            &url,
+            "--tool=work",
+            "--max-p99=1s",
+            "--report=r.json",
+            "--junit=r.xml",
+            "--markdown=r.md",
+            "--svg=r.svg",
+        ];
+        let finished = Program::new(&arguments)
+            .env("GITHUB_STEP_SUMMARY", "step.md")
+            .file("r.json", "an earlier run")
+            .file("r.xml", "an earlier run")
+            .file("r.md", "an earlier run")
+            .file("r.svg", "an earlier run")
+            .run()
+            .expect_code(1);
+        let has = |name: &str| finished.dir.path().join(name).exists();
+        assert!(!has("r.json") && !has("r.svg"), "{finished}");
+        assert!(finished.stderr.contains("`r.json`"), "{finished}");
+        let line = "::error title=load test%3A the run takes place::";
+        assert!(finished.stdout.contains(line), "{finished}");
+        let summary = read(&finished.dir, "step.md");
+        assert!(
+            summary.starts_with("## ❌ Load test: nothing was measured\n"),
+            "{summary}"
+        );
+        let junit = read(&finished.dir, "r.xml");
+        assert!(
+            junit.contains("tests=\"1\" failures=\"0\" errors=\"1\""),
+            "{junit}"
+        );
+        assert!(junit.contains("<error message="), "{junit}");
+        assert_eq!(read(&finished.dir, "r.md"), summary);
+    }
+}

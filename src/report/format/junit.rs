@@ -11,7 +11,9 @@ use quick_xml::events::BytesText;
 
 use super::Format;
 use super::xml::xml_text;
-use crate::report::checks::{Check, CheckGrade, checks};
+use crate::clock::Utc;
+use crate::error::UserError;
+use crate::report::checks::{Check, CheckGrade, checks, not_made};
 use crate::report::envelope::AnyReport;
 use crate::terminal::WriteColor;
 
@@ -30,39 +32,59 @@ impl Format for Junit {
 
     fn write(&self, report: AnyReport<'_>, out: &mut dyn WriteColor) -> io::Result<()> {
         let (time_secs, timestamp, properties) = facts(report);
-        let time = format!("{time_secs:.3}");
-        let checks = checks(report);
-        let mut groups: Vec<&str> = checks.iter().map(|check| check.group).collect();
-        groups.dedup();
-        out.write_all(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")?;
-        let mut writer = Writer::new_with_indent(&mut *out, b' ', 2);
-        let all: Vec<&Check> = checks.iter().collect();
-        let suites = writer.create_element("testsuites");
-        let suites = suites.with_attribute(("name", NAME));
-        let suites = suites.with_attributes(borrowed(&counts(&all)));
-        suites
-            .with_attribute(("time", time.as_str()))
-            .write_inner_content(|writer| {
-                for group in groups {
-                    let of_group = checks.iter().filter(|check| check.group == group);
-                    let of_group: Vec<&Check> = of_group.collect();
-                    let suite = writer.create_element("testsuite");
-                    let suite = suite.with_attribute(("name", group));
-                    let suite = suite.with_attributes(borrowed(&counts(&of_group)));
-                    let suite = suite.with_attribute(("time", time.as_str()));
-                    suite
-                        .with_attribute(("timestamp", xml_text(timestamp).as_str()))
-                        .write_inner_content(|writer| {
-                            write_properties(writer, &properties)?;
-                            of_group
-                                .iter()
-                                .try_for_each(|check| write_case(writer, check))
-                        })?;
-                }
-                Ok(())
-            })?;
-        out.write_all(b"\n")
+        write_suites(out, &checks(report), (time_secs, timestamp), &properties)
     }
+}
+
+/// What there is where nothing could be measured: one case with an error.
+pub(in crate::report) fn could_not_run(
+    error: &UserError,
+    out: &mut dyn WriteColor,
+) -> io::Result<()> {
+    let check = not_made(error);
+    let now = Utc::now().rfc3339();
+    let version = [("version", env!("CARGO_PKG_VERSION").to_string())];
+    write_suites(out, &[check], (0.0, &now), &version)
+}
+
+/// The cases, by their groups; of how long it took and when it began.
+fn write_suites(
+    out: &mut dyn WriteColor,
+    checks: &[Check],
+    (time_secs, timestamp): (f64, &str),
+    properties: &[(&'static str, String)],
+) -> io::Result<()> {
+    let time = format!("{time_secs:.3}");
+    let mut groups: Vec<&str> = checks.iter().map(|check| check.group).collect();
+    groups.dedup();
+    out.write_all(b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n")?;
+    let mut writer = Writer::new_with_indent(&mut *out, b' ', 2);
+    let all: Vec<&Check> = checks.iter().collect();
+    let suites = writer.create_element("testsuites");
+    let suites = suites.with_attribute(("name", NAME));
+    let suites = suites.with_attributes(borrowed(&counts(&all)));
+    suites
+        .with_attribute(("time", time.as_str()))
+        .write_inner_content(|writer| {
+            for group in groups {
+                let of_group = checks.iter().filter(|check| check.group == group);
+                let of_group: Vec<&Check> = of_group.collect();
+                let suite = writer.create_element("testsuite");
+                let suite = suite.with_attribute(("name", group));
+                let suite = suite.with_attributes(borrowed(&counts(&of_group)));
+                let suite = suite.with_attribute(("time", time.as_str()));
+                suite
+                    .with_attribute(("timestamp", xml_text(timestamp).as_str()))
+                    .write_inner_content(|writer| {
+                        write_properties(writer, properties)?;
+                        of_group
+                            .iter()
+                            .try_for_each(|check| write_case(writer, check))
+                    })?;
+            }
+            Ok(())
+        })?;
+    out.write_all(b"\n")
 }
 
 /// How long it took, when it began, and what it was.

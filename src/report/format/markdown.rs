@@ -9,8 +9,9 @@ use std::io;
 
 use super::Format;
 use super::text::{SummaryOptions, Text};
+use crate::error::UserError;
 use crate::outcome::{ComparedRun, ComparisonOutcome};
-use crate::report::checks::{Check, CheckGrade, checks, worst};
+use crate::report::checks::{Check, CheckGrade, checks, not_made, worst};
 use crate::report::compare::{
     ComparisonReport, answer, change, columns, interval, is_told, row_name, value,
 };
@@ -353,6 +354,20 @@ fn mark(grade: CheckGrade) -> &'static str {
         CheckGrade::Warned | CheckGrade::Unclear => "⚠️",
         CheckGrade::Failed | CheckGrade::Broken => "❌",
     }
+}
+
+/// What there is where nothing could be measured.
+pub(in crate::report) fn could_not_run(error: &UserError) -> String {
+    let check = not_made(error);
+    let (mark, what) = (mark(check.grade), prose(&check.text));
+    let hints = check
+        .details
+        .iter()
+        .map(|hint| format!("\n{}\n", prose(hint)));
+    format!(
+        "## {mark} Load test: nothing was measured\n\n{what}\n{}",
+        hints.collect::<String>()
+    )
 }
 
 /// The whole, in a line of plain words and a mark before it.
