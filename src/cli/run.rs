@@ -87,11 +87,13 @@ pub(super) fn gate(report: &Report) -> Option<UserError> {
         let thresholds = report.thresholds.iter();
         thresholds.filter(|it| it.grade == GateGrade::Failed)
     };
+    let cut_off = report.run.ended.why_cut_off();
+    let is_cut_off = cut_off.is_some() && report.gate.why.as_deref() == cut_off;
     let what = match (&report.gate.why, failed().count()) {
         _ if report.gate.grade != GateGrade::Failed => return None,
-        // That it was is told by its code.
-        (_, 0) if report.run.ended == Ended::Interrupted => return None,
-        (Some(why), _) if report.run.ended != Ended::Interrupted => {
+        // That it was is told already, or by its code.
+        (_, 0) if is_cut_off => return None,
+        (Some(why), _) if !is_cut_off => {
             format!("the run failed: {why}")
         }
         (_, n_failed) => {

@@ -758,6 +758,7 @@ impl<'a> Coordinator<'a> {
                 n_foreign: totals.isolation.foreign + n_foreign_of_probe,
                 elapsed,
                 late_end: verdict.bounds.late_end,
+                is_part: !self.plan.segment.is_whole(),
                 has_intended_starts: self.plan.has_intended_starts(),
                 stages: &stages,
                 breaking_point: self.breaking_point.as_ref(),

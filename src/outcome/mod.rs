@@ -22,6 +22,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::threshold::INTERRUPTED;
+
 pub use calibration::{
     CalibratedHost, CalibrationEnded, CalibrationObserver, CalibrationOptions, CalibrationOutcome,
     CalibrationProgress, CalibrationSamples, CalibrationStep, ClosedStep, OpenStep, Percentiles,
@@ -196,6 +198,19 @@ pub enum Ended {
     Threshold,
     /// The server let nobody in any more: it answered every request with 401 or 403.
     Denied,
+}
+
+impl Ended {
+    /// Why the run is no whole one, where it is not: what it has of a part says nothing of
+    /// the rest.
+    pub fn why_cut_off(self) -> Option<&'static str> {
+        match self {
+            Self::Interrupted => Some(INTERRUPTED),
+            Self::NoSession => Some("no session lasted for a call"),
+            Self::Denied => Some("the server let nobody in any more"),
+            Self::Duration | Self::Iterations | Self::Data | Self::Broke | Self::Threshold => None,
+        }
+    }
 }
 
 /// What a run produced.

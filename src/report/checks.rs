@@ -7,7 +7,7 @@ use super::find::{FindEnd, FindReport};
 use super::measure::threshold_text;
 use super::model::{CauseCount, GateGrade, Report, VerdictNotes};
 use crate::error::UserError;
-use crate::outcome::{ChangeVerdict, ComparisonVerdict, Ended};
+use crate::outcome::{ChangeVerdict, ComparisonVerdict};
 use crate::units::{format_count, part_of};
 use crate::validity::Grade;
 use serde_json::Value;
@@ -90,12 +90,7 @@ fn run_checks(report: &Report) -> Vec<Check> {
             details: Vec::new(),
         })
         .collect();
-    let broken = match report.run.ended {
-        Ended::Interrupted => Some("the run was interrupted".to_string()),
-        Ended::NoSession => Some("no session lasted for a call".to_string()),
-        Ended::Denied => Some("the server let nobody in any more".to_string()),
-        Ended::Duration | Ended::Iterations | Ended::Data | Ended::Broke | Ended::Threshold => None,
-    };
+    let broken = report.run.ended.why_cut_off();
     // What the thresholds say of failures is enough, a negative test's too.
     if checks.is_empty() || broken.is_some() || report.gate.why.is_some() {
         let totals = &report.totals;

@@ -89,7 +89,13 @@ pub(in crate::report) fn threshold_text(threshold: &ThresholdFigures) -> String 
         Some(_) => format!("{metric} is {}", value_text(threshold)),
         None => format!("{metric} has no value"),
     };
-    text += &format!(", to be {comparison} {}", measured(*unit, *limit));
+    text += &match threshold.deferred {
+        true => format!(
+            " of this segment, to be {comparison} {} of all",
+            measured(*unit, *limit)
+        ),
+        false => format!(", to be {comparison} {}", measured(*unit, *limit)),
+    };
     if let Some(margin) = threshold.margin {
         text += &format!(": {}", margin_text(margin));
     }

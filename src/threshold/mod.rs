@@ -24,6 +24,10 @@ pub const THRESHOLDS_MAX: usize = 100;
 /// Why a run with thresholds fails that did not last as planned.
 pub const INTERRUPTED: &str = "the run was interrupted";
 
+/// Why one segment's run does not judge a rate.
+pub const DEFERRED: &str = "a rate of the whole load: `report` with the reports of all segments \
+                            judges it";
+
 /// Why a run fails in which some answer had another user's marker.
 pub const NOT_ISOLATED: &str = "answers held what was another user's (`isolation.foreign`)";
 

@@ -154,6 +154,11 @@ pub struct ThresholdFigures {
     /// waited so long. Left out where it is not, and in reports before schema 2.5.
     #[serde(default, skip_serializing_if = "is_false")]
     pub at_least: bool,
+    /// It is left to the sum of all segments: the run was one of them, and a rate of the whole
+    /// load says nothing of a part. It is then neither kept nor broken, and `passed`. Left out
+    /// where it is judged, and in reports before schema 2.5.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deferred: bool,
     /// How far within the limit the value is, as a share of the limit; below 0: so
     /// far beyond it. `null` without a value, where the limit is 0, and for `=` and
     /// `!=`.
@@ -184,7 +189,7 @@ pub struct GateOutcome {
     /// The worst grade of the thresholds, or failed by `why`.
     pub grade: GateGrade,
     /// Why the run fails whatever its thresholds say: `no call succeeded`, or, where
-    /// there are thresholds, `the run was interrupted`; else `null`.
+    /// there are thresholds, `the run was interrupted` or what else cut it off; else `null`.
     pub why: Option<String>,
 }
 

@@ -17,8 +17,8 @@ use crate::outcome::{
     BreakingPoint, Ended, GateGrade, GateOutcome, Row, RowKind, Rows, StageOutcome,
 };
 use crate::threshold::{
-    Comparison, INTERRUPTED, Limit, Metric, NOT_ISOLATED, Selector, SelectorKind, Severity,
-    Statistic, TIMEOUT, Threshold, ThresholdFigures, least_decides, least_text, overdue_text,
+    Comparison, DEFERRED, Limit, Metric, NOT_ISOLATED, Selector, SelectorKind, Severity, Statistic,
+    TIMEOUT, Threshold, ThresholdFigures, least_decides, least_text, overdue_text,
 };
 use crate::units::{format_rate, ms, ns_of_ms, plural, rate, share, tidy};
 use crate::validity::LateEnd;
@@ -129,6 +129,8 @@ pub struct RunFigures<'a> {
     pub elapsed: Duration,
     /// The rate while load was offered, where the last calls changed it.
     pub late_end: Option<LateEnd>,
+    /// The run made a part of the load: rates of the whole are not for it to judge.
+    pub is_part: bool,
     /// The load model says when calls should start.
     pub has_intended_starts: bool,
     /// Those that began.
@@ -176,7 +178,7 @@ pub fn judge(
     let why = match figures.ended {
         _ if figures.n_foreign > 0 => Some(NOT_ISOLATED),
         // What was kept of a part says nothing of the whole.
-        Ended::Interrupted if !thresholds.is_empty() => Some(INTERRUPTED),
+        ended if ended.why_cut_off().is_some() && !thresholds.is_empty() => ended.why_cut_off(),
         Ended::Interrupted => None,
         _ if calls.ok > 0 || is_asked => None,
         _ if calls.finished() > 0 => Some(NO_SUCCESS),
@@ -244,7 +246,9 @@ fn judge_one(
         .value
         .is_some_and(|value| threshold.comparison.holds(compare(value, limit)));
     let too_few = few_of.filter(|_| threshold.few_fails);
-    let is_kept = holds && too_few.is_none() && aborted.is_none();
+    let is_rate = matches!(threshold.metric, Metric::Rate | Metric::Goodput);
+    let deferred = figures.is_part && is_rate;
+    let is_kept = deferred || holds && too_few.is_none() && aborted.is_none();
     let grade = match (is_kept, threshold.severity) {
         (true, _) => GateGrade::Passed,
         (false, Severity::Warn) => GateGrade::Warned,
@@ -259,20 +263,23 @@ fn judge_one(
                 quantile.needs()
             ))
         }
+        (None, None) if deferred => Some(DEFERRED.to_string()),
         (None, None) => found
             .why
             .or_else(|| late_end(threshold, figures, found.value?)),
     };
     let value = found.value.and_then(|value| in_unit(value, limit));
     let limit_in_unit = limit.in_unit();
-    let margin = value.filter(|_| limit_in_unit > 0.0).and_then(|value| {
-        let within = match threshold.comparison {
-            Comparison::Below | Comparison::AtMost => limit_in_unit - value,
-            Comparison::Above | Comparison::AtLeast => value - limit_in_unit,
-            Comparison::Equal | Comparison::Unequal => return None,
-        };
-        Some(tidy(within / limit_in_unit))
-    });
+    let margin = value
+        .filter(|_| limit_in_unit > 0.0 && !deferred)
+        .and_then(|value| {
+            let within = match threshold.comparison {
+                Comparison::Below | Comparison::AtMost => limit_in_unit - value,
+                Comparison::Above | Comparison::AtLeast => value - limit_in_unit,
+                Comparison::Equal | Comparison::Unequal => return None,
+            };
+            Some(tidy(within / limit_in_unit))
+        });
     ThresholdFigures {
         text: threshold.text.clone(),
         selector: threshold.selector.clone(),
@@ -282,6 +289,7 @@ fn judge_one(
         unit: limit.unit(),
         value,
         at_least: found.at_least,
+        deferred,
         margin,
         severity: threshold.severity,
         grade,

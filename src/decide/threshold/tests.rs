@@ -3,6 +3,7 @@
 use super::*;
 use crate::metrics::{Failure, Outcome};
 use crate::outcome::BreakKind;
+use crate::threshold::INTERRUPTED;
 use crate::threshold::parse;
 use proptest::prelude::*;
 
@@ -60,6 +61,7 @@ struct Run {
     aborted: Option<abort::Abort>,
     stages: Vec<StageOutcome>,
     late_end: Option<LateEnd>,
+    is_part: bool,
 }
 
 impl Run {
@@ -77,6 +79,7 @@ impl Run {
             aborted: None,
             stages: Vec::new(),
             late_end: None,
+            is_part: false,
         }
     }
 
@@ -101,6 +104,7 @@ impl Run {
             n_foreign: totals.isolation.foreign,
             elapsed: ELAPSED,
             late_end: self.late_end,
+            is_part: self.is_part,
             has_intended_starts: false,
             stages: &self.stages,
             breaking_point: self.breaking_point.as_ref(),
@@ -290,6 +294,27 @@ fn calls_without_an_answer_count_for_their_age() {
 }
 
 #[test]
+fn one_segment_judges_no_rate_of_the_whole() {
+    let mut run = Run::of(&[
+        "rate>100/s",
+        "goodput>100/s",
+        "rate<1/s",
+        "p99<1s",
+        "errors<1%",
+    ]);
+    (0..300).for_each(|_| run.call(ECHO, 5));
+    (0..30).for_each(|_| run.fail(ECHO, Failure::Tool));
+    assert_eq!(run.passes(), [false, false, false, true, false]);
+    run.is_part = true;
+    assert_eq!(run.passes(), [true, true, true, true, false]);
+    let (judged, _) = run.judge();
+    let deferred: Vec<bool> = judged.iter().map(|it| it.deferred).collect();
+    assert_eq!(deferred, [true, true, true, false, false]);
+    assert_eq!((judged[0].value, judged[0].margin), (Some(33.0), None));
+    assert_eq!(judged[0].why.as_deref(), Some(DEFERRED));
+}
+
+#[test]
 fn rows_are_selected_by_kind_and_name() {
     let mut run = Run::of(&[
         "p50<=1ms",
@@ -397,6 +422,15 @@ fn a_run_without_a_success_fails_unless_failures_were_asked_for() {
         why: Some(INTERRUPTED.to_string()),
     };
     assert_eq!(gate(&["rate>0"], Ended::Interrupted, 1), interrupted);
+    for ended in [Ended::NoSession, Ended::Denied] {
+        let why = ended.why_cut_off().map(str::to_string);
+        let cut_off = GateOutcome {
+            grade: GateGrade::Failed,
+            why,
+        };
+        assert_eq!(gate(&["rate>0"], ended, 1), cut_off);
+        assert_eq!(gate(&[], ended, 1), passed);
+    }
 }
 
 /// Whatever else holds, and however the run ended.

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use crate::clock::Utc;
 use crate::error::shortened;
-use crate::report::model::{Report, StoredKind};
+use crate::report::model::{ReasonNote, Report, StoredKind};
 use crate::scenario;
-use crate::units::plural;
+use crate::units::{format_count, plural};
+use crate::validity::Grade;
 
 /// What is to be done about something that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +198,16 @@ fn of_two((name_a, a): (&str, &Report), (name_b, b): (&str, &Report)) -> Vec<(Fi
             format!("`{name_a}` and `{name_b}` are both segment {number}/{of} of the load"),
         ));
     }
+    if segments(a).is_some() && segments(b).is_some() && a.run.seed != b.run.seed {
+        found.push((
+            Fitness::Told,
+            format!(
+                "`{name_a}` and `{name_b}` are segments with different seeds ({} and {}): they are \
+                 not parts of one load, and some of its choices may be made twice or never",
+                a.run.seed, b.run.seed
+            ),
+        ));
+    }
     let (Some(span_a), Some(span_b)) = (span(a), span(b)) else {
         found.push((
             Fitness::Told,
@@ -212,6 +223,14 @@ fn of_two((name_a, a): (&str, &Report), (name_b, b): (&str, &Report)) -> Vec<(Fi
             format!(
                 "`{name_a}` and `{name_b}` did not run at the same time: their rates would be \
                  added to one that never was"
+            ),
+        ));
+    } else if overlap < 0.5 * shorter {
+        found.push((
+            Fitness::IfForced,
+            format!(
+                "`{name_a}` and `{name_b}` ran together for {overlap:.0} s of {shorter:.0} s only: \
+                 their rates would be added to one that was not there most of the time"
             ),
         ));
     } else if overlap < 0.9 * shorter {
@@ -259,6 +278,72 @@ pub(super) fn segments_of_all(all: &[&Report]) -> Value {
         _ => serde_json::json!({ "numbers": numbers, "of": of }),
     }
 }
+
+/// Names of the reasons that a sum has for its segments.
+pub(super) const SEGMENTS_MISSING: &str = "segments_missing";
+const SEGMENTS_TWICE: &str = "segments_twice";
+
+/// What keeps the sum of these segments from being the whole load: some are missing, or are in
+/// it twice. Nothing of reports that are of whole loads.
+pub(super) fn segment_reasons(all: &[&Report]) -> Vec<ReasonNote> {
+    let parts: Vec<_> = all.iter().filter_map(|report| segments(report)).collect();
+    let Some(of) = parts.iter().map(|part| part.1).max() else {
+        return Vec::new();
+    };
+    let (mut there, mut twice) = (BTreeSet::new(), BTreeSet::new());
+    for number in parts.iter().flat_map(|part| &part.0) {
+        if !there.insert(*number) {
+            twice.insert(*number);
+        }
+    }
+    let reason =
+        |id: &str, n: u64, numbers: &mut dyn Iterator<Item = u64>, what: &str, so: &str| {
+            // A stranger's file may say that it is of very many.
+            let named = numbers.take(NUMBERS_TOLD);
+            let named: Vec<String> = named.map(|number| format!("{number}/{of}")).collect();
+            let more = match n.saturating_sub(named.len() as u64) {
+                0 => String::new(),
+                more => format!(" and {} more", format_count(more)),
+            };
+            let (segments, are) = match n {
+                1 => ("segment", "is"),
+                _ => ("segments", "are"),
+            };
+            let names = named.join(", ") + &more;
+            ReasonNote {
+                id: id.to_string(),
+                grade: Some(Grade::Suspect),
+                cause: format!("{segments} {names} {are} {what}"),
+                text: format!("{segments} {names} of the load {are} {what}: {so}"),
+                figures: [("segments", n as f64), ("of", of as f64)]
+                    .map(|(name, value)| (name.to_string(), value))
+                    .into(),
+                signals: Vec::new(),
+            }
+        };
+    let n_missing = of.saturating_sub(there.len() as u64);
+    let of_missing = (n_missing > 0).then(|| {
+        let so = "counts, rates and users are those of the others alone; merge the reports of all \
+                  segments";
+        let mut missing = (1..=of).filter(|number| !there.contains(number));
+        reason(SEGMENTS_MISSING, n_missing, &mut missing, "missing", so)
+    });
+    let of_twice = (!twice.is_empty()).then(|| {
+        let so = "counts, rates and users are higher than those of the load";
+        let n = twice.len() as u64;
+        reason(
+            SEGMENTS_TWICE,
+            n,
+            &mut twice.iter().copied(),
+            "counted twice",
+            so,
+        )
+    });
+    of_missing.into_iter().chain(of_twice).collect()
+}
+
+/// Numbers of segments that a reason names.
+const NUMBERS_TOLD: usize = 10;
 
 /// The keys in which two plans differ, but for those of a host.
 fn plan_differences(a: &Value, b: &Value) -> Vec<String> {

@@ -28,7 +28,7 @@ use super::model::{
 use crate::error::UserError;
 use crate::outcome::{Ended, TokenFigures};
 use crate::units::{few_of, plural, tidy};
-use crate::validity::LateEnd;
+use crate::validity::{Grade, LateEnd};
 
 /// Merges reports of runs, each with the name of its file. With `is_forced` what the
 /// table says may be forced is only told.
@@ -294,17 +294,37 @@ fn verdict(all: &[&Report], rate_per_sec: Option<f64>) -> VerdictNotes {
         notes.sort_by_key(|note| std::cmp::Reverse(note.grade));
         notes
     };
+    // Whether any are missing is a matter of all of them.
+    let of_segments = fit::segment_reasons(all);
+    let mut reasons = distinct(|verdict| &verdict.reasons);
+    reasons.retain(|reason| reason.id != fit::SEGMENTS_MISSING);
+    for reason in of_segments {
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    reasons.sort_by_key(|reason| std::cmp::Reverse(reason.grade));
+    let of_reasons = reasons.iter().filter_map(|reason| reason.grade).max();
+    // That of a part may have been for what was missing then.
+    let of_parts = each().map(|verdict| {
+        let mut others = verdict
+            .reasons
+            .iter()
+            .filter(|it| it.id != fit::SEGMENTS_MISSING);
+        match verdict.reasons.is_empty() || others.next().is_some() {
+            true => verdict.grade,
+            false => Grade::Valid,
+        }
+    });
+    let grade = of_parts.chain(of_reasons).max().unwrap_or_default();
     let bounds: Option<Vec<BoundsFigures>> = each().map(|verdict| verdict.bounds).collect();
     let worst = |of: fn(&BoundsFigures) -> Option<f64>| {
         let all: Vec<f64> = bounds.iter().flatten().filter_map(of).collect();
         all.into_iter().reduce(f64::max)
     };
     VerdictNotes {
-        grade: each()
-            .map(|verdict| verdict.grade)
-            .max()
-            .unwrap_or_default(),
-        reasons: distinct(|verdict| &verdict.reasons),
+        grade,
+        reasons,
         notes: distinct(|verdict| &verdict.notes),
         bounds: bounds.as_ref().map(|_| BoundsFigures {
             service_p50_ms: worst(|it| Some(it.service_p50_ms)).unwrap_or(0.0),

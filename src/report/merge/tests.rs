@@ -319,6 +319,11 @@ fn what_must_not_be_added_is_refused() {
             true,
             "did not run at the same time",
         ),
+        (
+            |it| it.run.started_at = "2026-11-23T12:41:27.250Z".to_string(),
+            true,
+            "ran together for 10 s of 30 s only: their rates would be",
+        ),
     ];
     for (change, may_be_forced, words) in table {
         let (forced, fault) = after(*change).expect_err(words);
@@ -339,8 +344,8 @@ fn what_may_be_added_is_told() {
         ),
         (|it| it.host.usable_cpus = 64, "the host differs"),
         (
-            |it| it.run.started_at = "2026-11-23T12:41:27.250Z".to_string(),
-            "ran together for 10 s of 30 s only",
+            |it| it.run.started_at = "2026-11-23T12:41:17.250Z".to_string(),
+            "ran together for 20 s of 30 s only",
         ),
     ];
     for (change, words) in table {
@@ -383,6 +388,56 @@ fn the_same_run_or_segment_is_not_added_twice() {
     assert_eq!(merged.plan["segment"], serde_json::Value::Null);
 }
 
+#[test]
+fn a_segment_that_is_missing_or_twice_there_is_told() {
+    let segment = |number: u64, part: u64| {
+        let mut report = report(number, &recorded(number, 4));
+        report.plan["segment"] = serde_json::json!({"number": part, "of": 3});
+        report
+    };
+    let [a, b, c] = [1, 2, 3].map(|part| segment(part, part));
+    let told = |parts: &[&Report]| {
+        let verdict = merge_of(parts).verdict;
+        let ids: Vec<String> = verdict.reasons.iter().map(|it| it.id.clone()).collect();
+        let is_doubtful = verdict.grade == crate::validity::Grade::Suspect;
+        assert_eq!(is_doubtful, !ids.is_empty(), "{verdict:?}");
+        let texts = verdict.reasons.iter().map(|it| it.text.clone());
+        (ids, texts.collect::<Vec<_>>().join(" "))
+    };
+    let (ids, text) = told(&[&c, &a]);
+    assert_eq!(ids, ["segments_missing"]);
+    assert!(
+        text.starts_with("segment 2/3 of the load is missing: counts"),
+        "{text}"
+    );
+    // Whatever the order, and also of sums.
+    let of_two = merge_of(&[&a, &c]);
+    assert_eq!(told(&[&of_two, &b]).0, Vec::<String>::new());
+    assert_eq!(told(&[&a, &b, &c]).0, Vec::<String>::new());
+    let (ids, text) = told(&[&of_two, &segment(4, 3)]);
+    assert_eq!(ids, ["segments_missing", "segments_twice"]);
+    assert!(
+        text.contains("segment 3/3 of the load is counted twice"),
+        "{text}"
+    );
+    let twice = merge_of(&[&a, &segment(4, 1)]);
+    assert!(
+        told(&[&twice, &b, &c])
+            .0
+            .contains(&"segments_twice".to_string())
+    );
+    let mut endless = segment(5, 1);
+    endless.plan["segment"]["of"] = u64::MAX.into();
+    assert_eq!(told(&[&endless]).0, ["segments_missing"]);
+    assert_eq!(told(&[&report(6, &recorded(6, 4))]).0, Vec::<String>::new());
+    let mut reseeded = segment(7, 2);
+    reseeded.run.seed += 1;
+    let named = [a, reseeded].map(|report| (report.run.started_at.clone(), report));
+    let merged = merge(&named, false).expect("segments");
+    let is_told = |text: &String| text.contains("segments with different seeds");
+    assert!(merged.notices.iter().any(is_told), "{:?}", merged.notices);
+}
+
 fn threshold(
     metric: &str,
     limit: f64,
@@ -398,6 +453,7 @@ fn threshold(
         unit,
         value: None,
         at_least: false,
+        deferred: false,
         margin: None,
         severity: Severity::Fail,
         grade,

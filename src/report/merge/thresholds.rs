@@ -8,7 +8,7 @@ use crate::report::model::{
     OtherLatency, Report, StoredKind, StoredRow, ThresholdFigures,
 };
 use crate::threshold::{
-    Comparison, INTERRUPTED, LimitUnit, NOT_ISOLATED, Selector, SelectorKind, Severity, TIMEOUT,
+    Comparison, DEFERRED, LimitUnit, NOT_ISOLATED, Selector, SelectorKind, Severity, TIMEOUT,
     least_decides, least_text, overdue_text,
 };
 use crate::units::{ms, ns_of_ms, tidy};
@@ -34,7 +34,8 @@ pub(super) fn decide_again(report: &mut Report, all: &[&Report]) {
     // A part in which none succeeded fails by itself; the whole only without any. A part
     // that was interrupted leaves the whole without it. What leaked in one has leaked.
     let mut whys = all.iter().filter_map(|part| part.gate.why.as_deref());
-    let why = whys.find(|why| [INTERRUPTED, NOT_ISOLATED].contains(why) || report.totals.ok == 0);
+    let cut_off = |why: &str| all.iter().any(|it| it.run.ended.why_cut_off() == Some(why));
+    let why = whys.find(|why| cut_off(why) || *why == NOT_ISOLATED || report.totals.ok == 0);
     report.gate = GateOutcome::of(&decided, why.map(str::to_string));
     report.thresholds = decided;
 }
@@ -75,6 +76,8 @@ fn decide(
     threshold: &ThresholdFigures,
     of_parts: &[&ThresholdFigures],
 ) -> ThresholdFigures {
+    // Some segments are still missing.
+    let deferred = is_rate(threshold) && !report.plan["segment"].is_null();
     let worst = of_parts.iter().map(|it| it.grade).max().unwrap_or_default();
     let is_percentile = quantile_of(&threshold.metric).is_some();
     let found = value(report, threshold, of_parts);
@@ -107,15 +110,25 @@ fn decide(
         }
         SumTold::Kept(why) => (None, Some(true), Some(why)),
         SumTold::Untold(why) => {
-            let why = format!("not decided again: {why}: {of_worst}");
-            (None, None, Some(why))
+            match of_parts.iter().all(|it| it.deferred) {
+                // No part has judged it.
+                true => (None, Some(false), Some(why)),
+                false => {
+                    let why = format!("not decided again: {why}: {of_worst}");
+                    (None, None, Some(why))
+                }
+            }
         }
     };
     ThresholdFigures {
         value,
         at_least,
-        margin: value.and_then(|value| margin(value, threshold)),
+        deferred,
+        margin: value
+            .filter(|_| !deferred)
+            .and_then(|value| margin(value, threshold)),
         grade: match (is_kept, threshold.severity) {
+            _ if deferred => GateGrade::Passed,
             (None, _) => worst,
             (Some(true), _) => GateGrade::Passed,
             (Some(false), Severity::Warn) => GateGrade::Warned,
@@ -123,7 +136,10 @@ fn decide(
         },
         few: of_parts.iter().all(|it| it.few),
         interval,
-        why,
+        why: match deferred {
+            true => Some(DEFERRED.to_string()),
+            false => why,
+        },
         aborted: aborting.is_some(),
         ..threshold.clone()
     }
@@ -131,11 +147,17 @@ fn decide(
 
 /// What the last calls did to a rate; not to that of a stage, which has a time of its own.
 fn late_end(report: &Report, threshold: &ThresholdFigures) -> Option<LateEnd> {
-    let is_rate = ["rate", "goodput"].contains(&threshold.metric.as_str());
     let selector = threshold.selector.as_ref();
     let is_stage = selector.is_some_and(|it| it.kind == SelectorKind::Stage);
-    let bounds = report.verdict.bounds.filter(|_| is_rate && !is_stage);
+    let bounds = report
+        .verdict
+        .bounds
+        .filter(|_| is_rate(threshold) && !is_stage);
     bounds.and_then(|bounds| bounds.late_end)
+}
+
+fn is_rate(threshold: &ThresholdFigures) -> bool {
+    ["rate", "goodput"].contains(&threshold.metric.as_str())
 }
 
 fn holds(threshold: &ThresholdFigures, value: f64) -> bool {

@@ -1,12 +1,11 @@
 //! Whether the run passes, for the first line, and each threshold with its value.
 
-use crate::outcome::Ended;
 use crate::report::measure::{margin_text, measured, value_text};
 use crate::report::model::{GateGrade, Report, ThresholdFigures};
 use crate::report::page::Page;
 use crate::report::table::{Cell, Table};
 use crate::terminal::{Line, Role};
-use crate::units::{part_of, plural};
+use crate::units::{format_count, part_of, plural};
 
 /// `failed: 1 of 3 thresholds was not kept`; nothing of a run that passed without
 /// thresholds.
@@ -21,16 +20,23 @@ pub(super) fn result(report: &Report) -> Option<Line> {
         format!("{thresholds} {verb} not kept")
     };
     let (word, role) = shown(report.gate.grade);
+    let n_deferred = report.thresholds.iter().filter(|it| it.deferred).count();
     let thresholds = match (n_failed, n_warned) {
         (0, 0) => {
-            let thresholds = plural(n_all as u64, "threshold", "thresholds");
-            format!("{thresholds} kept")
+            let thresholds = plural((n_all - n_deferred) as u64, "threshold", "thresholds");
+            match n_deferred {
+                0 => format!("{thresholds} kept"),
+                n => format!(
+                    "{thresholds} kept, {} left to all segments",
+                    format_count(n as u64)
+                ),
+            }
         }
         (0, n_warned) => of_all(n_warned),
         (n_failed, _) => of_all(n_failed),
     };
     let rest = match &report.gate.why {
-        Some(why) if report.run.ended == Ended::Interrupted && n_all > 0 => {
+        Some(why) if report.run.ended.why_cut_off() == Some(why.as_str()) && n_all > 0 => {
             format!("{why}; on the part that ran, {thresholds}")
         }
         Some(why) => why.clone(),
@@ -52,7 +58,10 @@ pub(super) fn thresholds(page: &mut Page, report: &Report) {
     let mut rows: Vec<&ThresholdFigures> = report.thresholds.iter().collect();
     rows.sort_by_key(|it| std::cmp::Reverse(it.grade));
     for it in &rows {
-        let (word, role) = shown(it.grade);
+        let (word, role) = match it.deferred {
+            true => ("not judged", Role::Dim),
+            false => shown(it.grade),
+        };
         let few = if it.few { ", few" } else { "" };
         table.row(vec![
             Cell::plain(&it.text),
