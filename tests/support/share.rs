@@ -12,7 +12,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// As many as there are tests at once in `.cargo/config.toml`.
-const N_PARTS: usize = 16;
+const N_PARTS: usize = 12;
 
 /// For a test that judges rates or latencies: the others beside it have at most so many
 /// parts. Such tests make little load, so they run beside each other. Five where a stall
