@@ -95,10 +95,7 @@ pub(super) fn under_signals<T>(
     terminal: &Terminal,
     run: impl FnOnce(&mut LiveLine<Stream>, &Interrupts) -> Result<T, UserError>,
 ) -> Result<(T, Interrupts), UserError> {
-    let (interrupter, interrupts) = Interrupts::new();
-    let canvas = Canvas::default();
-    let _listener = Listener::start(interrupter, canvas.clone());
-    done_on(live_line(live, terminal).on(canvas), interrupts, run)
+    heeding_signals(false, live, terminal, run)
 }
 
 /// The same for what has nothing to finish: the first signal ends it at once.
@@ -107,18 +104,25 @@ pub(super) fn under_first_signal<T>(
     terminal: &Terminal,
     run: impl FnOnce(&mut LiveLine<Stream>, &Interrupts) -> Result<T, UserError>,
 ) -> Result<(T, Interrupts), UserError> {
-    let (interrupter, interrupts) = Interrupts::new();
-    let canvas = Canvas::default();
-    let _listener = Listener::at_once(interrupter, canvas.clone());
-    let live = live_line(live, terminal).on(canvas);
-    done_on(live, interrupts.at_once(), run)
+    heeding_signals(true, live, terminal, run)
 }
 
-fn done_on<T>(
-    mut live: LiveLine<Stream>,
-    interrupts: Interrupts,
+fn heeding_signals<T>(
+    is_hasty: bool,
+    live: LiveChoice,
+    terminal: &Terminal,
     run: impl FnOnce(&mut LiveLine<Stream>, &Interrupts) -> Result<T, UserError>,
 ) -> Result<(T, Interrupts), UserError> {
+    let (interrupter, interrupts) = Interrupts::new();
+    let canvas = Canvas::default();
+    let (_listener, interrupts) = match is_hasty {
+        true => (
+            Listener::at_once(interrupter, canvas.clone()),
+            interrupts.at_once(),
+        ),
+        false => (Listener::start(interrupter, canvas.clone()), interrupts),
+    };
+    let mut live = live_line(live, terminal).on(canvas);
     let done = run(&mut live, &interrupts)?;
     Ok((done, interrupts))
 }

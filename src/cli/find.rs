@@ -11,7 +11,7 @@ use crate::coordinator;
 use crate::error::{ErrorKind, UserError};
 use crate::outcome::{FindEnded, FindOptions, LoadUnit};
 use crate::report::find::{build_find, search_in_words};
-use crate::report::{ReportKind, deliver, tell_failure};
+use crate::report::{ReportKind, deliver, made_or_told};
 use crate::scenario::{self, defaults};
 use crate::sink::{Feed, SinkContext};
 use crate::terminal::Terminal;
@@ -56,13 +56,8 @@ pub(super) fn find(mut args: Find, words: &[String], terminal: &Terminal) -> Res
         let outcome = coordinator::find(plan, options, &mut feed, interrupts)?;
         Ok((outcome, feed.finish()))
     });
-    let ((mut outcome, exports), interrupts) = match made {
-        Ok(made) => made,
-        Err(error) => {
-            tell_failure(outputs, &error, terminal);
-            return Err(error);
-        }
-    };
+    let (made, outputs) = made_or_told(made, outputs, terminal)?;
+    let ((mut outcome, exports), interrupts) = made;
     outcome.notices.extend(export_notices(&exports));
     let mut report = build_find(plan_json, &outcome, &build_info(words, terminal));
     report.exports = exports;

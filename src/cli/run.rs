@@ -12,7 +12,7 @@ use crate::error::{ErrorKind, UserError};
 use crate::http::RAISE_FILES;
 use crate::metrics::{ConnectFailure, Failure};
 use crate::outcome::{Ended, GateGrade};
-use crate::report::{CauseCount, Report, ReportKind, build, deliver, load_in_words, tell_failure};
+use crate::report::{CauseCount, Report, ReportKind, build, deliver, load_in_words, made_or_told};
 use crate::scenario::{self, HistogramMode, TokenOrigin};
 use crate::sink::{Feed, SinkContext};
 use crate::terminal::Terminal;
@@ -51,13 +51,8 @@ pub(super) fn run(mut args: Run, words: &[String], terminal: &Terminal) -> Resul
         let outcome = coordinator::run(plan.clone(), &mut feed, interrupts)?;
         Ok((outcome, feed.finish()))
     });
-    let ((mut outcome, exports), interrupts) = match made {
-        Ok(made) => made,
-        Err(error) => {
-            tell_failure(outputs, &error, terminal);
-            return Err(error);
-        }
-    };
+    let (made, outputs) = made_or_told(made, outputs, terminal)?;
+    let ((mut outcome, exports), interrupts) = made;
     outcome.notices.extend(export_notices(&exports));
     let info = build_info(words, terminal);
     let mut report = build(&plan, scenario::to_json(&plan), &outcome, &info);

@@ -151,10 +151,28 @@ pub fn deliver<R: Reported>(
     Delivered { report, faults }
 }
 
+/// What was made, and the places for its report. Where nothing was made, they tell why.
+///
+/// # Errors
+/// That of `made`.
+pub fn made_or_told<T>(
+    made: Result<T, UserError>,
+    outputs: Outputs,
+    terminal: &Terminal,
+) -> Result<(T, Outputs), UserError> {
+    match made {
+        Ok(made) => Ok((made, outputs)),
+        Err(error) => {
+            tell_failure(outputs, &error, terminal);
+            Err(error)
+        }
+    }
+}
+
 /// What becomes of the places of a report that there will be none of: a file of an earlier
 /// run must not be taken for this one's. The forms that a CI system shows say why nothing was
 /// measured, and whatever else stands at these places is removed, which is told.
-pub fn tell_failure(outputs: Outputs, error: &UserError, terminal: &Terminal) {
+fn tell_failure(outputs: Outputs, error: &UserError, terminal: &Terminal) {
     let redactor = terminal.redactor();
     let error = &error.clone().map_texts(|text| redactor.clean(text));
     let (mut removed, mut faults) = (Vec::new(), Vec::new());

@@ -46,7 +46,7 @@ mod samples;
 #[cfg(test)]
 pub(crate) use samples::start as sample_start;
 
-pub use delivery::{Delivered, Outputs, deliver, show, show_comparison, tell_failure};
+pub use delivery::{Delivered, Outputs, deliver, made_or_told, show, show_comparison};
 pub use envelope::{
     AnyReport, BuildInfo, ReportKind, Reported, Stored, StoredReport, cleaned, read, read_stored,
 };
